@@ -1,0 +1,46 @@
+package iotsql
+
+import (
+	"fmt"
+
+	"github.com/fieldline-iot/fieldline/internal/iot"
+)
+
+// Statement is a parsed rule statement. It is immutable and safe for concurrent use.
+type Statement struct {
+	filter string
+}
+
+// Parse reads a statement in the given version of the language: "2015-10-08",
+// "2016-03-23" or "beta", which is the newest; "" means 2015-10-08, as it does
+// for rules that AWS stores without one. Errors are a [*SyntaxError], except that
+// an unknown version wraps [iot.ErrInvalid] only.
+func Parse(sql string, version string) (*Statement, error) {
+	return nil, fmt.Errorf("sql: %w", iot.ErrUnsupported)
+}
+
+// Filter returns the topic filter of the FROM clause; "" when it was left out,
+// as it may be in rules that only Basic Ingest reaches.
+func (s *Statement) Filter() string { return s.filter }
+
+// Env is what a statement is evaluated against.
+type Env struct {
+	Message *iot.Message  // never nil
+	Account iot.Account   // what accountid() reports
+	NewUUID func() string // what newuuid() returns; nil means random version 4 UUIDs
+}
+
+// Result is what a statement made of a message.
+type Result struct {
+	Fired       bool   // whether WHERE held; the other fields mean nothing without it
+	Payload     []byte // for the actions; the message's own bytes when Passthrough
+	Passthrough bool   // SELECT *: the payload goes on unchanged, JSON or not
+	Undefined   bool   // SELECT VALUE of Undefined: Payload is empty
+}
+
+// Eval evaluates the statement: SET, then WHERE, then SELECT. An error means that
+// the rule fails on this message: the step budget or a limit of SET is exceeded
+// ([iot.ErrLimit]).
+func (s *Statement) Eval(env *Env) (Result, error) {
+	return Result{}, iot.ErrUnsupported
+}
