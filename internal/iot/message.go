@@ -69,4 +69,7 @@ type Principal struct {
 	Attached    bool         // whether Certificate is attached to Thing
 	Source      netip.Addr
 	PolicyNames []string // policies that apply without a certificate (the plain listener's)
+	// ConnectAttributes are the features that the CONNECT asks for, as the policy
+	// key iot:ConnectAttributes names them: PersistentConnect and LastWill.
+	ConnectAttributes []string
 }
