@@ -1,0 +1,221 @@
+// Package ingest is the way of a message from a door to the store and out
+// again: it evaluates rules on it, hands the effects to the committer, and, when
+// they are durable, releases the message to its subscribers and the sender's
+// acknowledgement.
+//
+// It decides nothing itself: what a message changes is the rules', what is
+// durable is the committer's, who may receive is the router's. [Ingest.Submit]
+// runs on the caller's goroutine; [Ingest.Release] runs on the committer's and
+// never blocks. Messages of one lane leave in the order in which they came.
+package ingest
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"github.com/cespare/xxhash/v2"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/fieldline-iot/fieldline/internal/iot"
+)
+
+// Rules evaluates a message.
+type Rules interface {
+	// Evaluate appends the effects of every rule that matches m to dst.
+	Evaluate(dst []iot.Effect, m *iot.Message) []iot.Effect
+}
+
+// Committer makes effects durable.
+type Committer interface {
+	// Submit takes a commit, or refuses it at once with an error.
+	Submit(c *iot.Commit) error
+}
+
+// Config is what an Ingest needs. Route, Push and Wake are called for committed
+// work only, and must not block. Log nil discards; Metrics nil registers none.
+type Config struct {
+	Rules     Rules
+	Committer Committer
+	Route     func(m *iot.Message)          // to MQTT subscribers
+	Push      func(readings []*iot.Reading) // to WebSocket clients, in seq order
+	Wake      func(lane iot.OutboxLane)     // the outbox has a new entry
+	Observe   func(c *iot.Commit)           // nil, or told each commit that was applied
+	Log       *slog.Logger
+	Metrics   prometheus.Registerer
+}
+
+// maxRepublished bounds the messages that rules make of one message.
+const maxRepublished = 100
+
+// Ingest is the heart's muscle. It is safe for concurrent use.
+type Ingest struct {
+	cfg     Config
+	commits sync.Pool // of *iot.Commit
+	metrics metrics
+
+	complained atomic.Int64 // the second in which a refusal was last logged
+}
+
+// New returns an Ingest that is ready for Submit.
+func New(cfg Config) (*Ingest, error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	i := &Ingest{cfg: cfg, metrics: newMetrics()}
+	i.commits.New = func() any { return new(iot.Commit) }
+	return i, i.metrics.register(cfg.Metrics)
+}
+
+// Submit evaluates an authorised message and sees to its effects. r, which may
+// be nil, is told once, with slot, when they are durable or refused: from
+// within Submit when there is nothing to make durable. Submit blocks while the
+// committer's queue is full, which holds back the sender.
+func (i *Ingest) Submit(m *iot.Message, lane *iot.Lane, r iot.Receipt, slot uint64) {
+	c := i.commits.Get().(*iot.Commit)
+	c.Lane, c.Receipt, c.Slot = lane, r, slot
+	c.Messages = append(c.Messages, m)
+	i.evaluate(c)
+	if len(c.Effects) == 0 && lane.Pending.Load() == 0 {
+		i.metrics.direct.Inc()
+		i.deliver(c)
+		i.recycle(c)
+		return
+	}
+	if m.QoS > 0 && m.Origin.ClientID != "" {
+		c.Sender, c.PacketID, c.Dup, c.Digest = m.Origin.ClientID, m.PacketID, m.Dup, digest(m)
+	}
+	if err := i.cfg.Committer.Submit(c); err != nil {
+		i.refuse(c, err)
+		i.recycle(c)
+	}
+}
+
+// evaluate fills in the commit's effects: those of its message, and of what
+// rules republished, which stay in the same commit.
+func (i *Ingest) evaluate(c *iot.Commit) {
+	for n := 0; n < len(c.Messages); n++ {
+		from := len(c.Effects)
+		c.Effects = i.cfg.Rules.Evaluate(c.Effects, c.Messages[n])
+		kept := c.Effects[:from]
+		for _, e := range c.Effects[from:] {
+			again, ok := e.(*iot.Republish)
+			switch {
+			case !ok:
+				kept = append(kept, e)
+			case len(c.Messages) <= maxRepublished:
+				c.Messages = append(c.Messages, again.Message)
+			default:
+				kept = append(kept, &iot.DeadLetter{
+					Reason: fmt.Sprintf("rules made more than %d messages of one", maxRepublished),
+					Action: "RepublishAction", Topic: again.Message.Topic, Origin: again.Message.Origin.ClientID, Body: again.Message.Payload,
+				})
+			}
+		}
+		clear(c.Effects[len(kept):])
+		c.Effects = kept
+	}
+}
+
+// digest identifies a publish's contents across restarts.
+func digest(m *iot.Message) uint64 {
+	var d xxhash.Digest
+	d.Reset()
+	d.WriteString(m.Topic) // never fails
+	d.Write([]byte{0})
+	d.Write(m.Payload)
+	return d.Sum64()
+}
+
+// Release is the committer's sink: the batch is durable, or its commits carry
+// the error that kept them from being so.
+func (i *Ingest) Release(batch []*iot.Commit) {
+	i.push(batch)
+	for _, c := range batch {
+		if c.Err != nil {
+			i.refuse(c, c.Err)
+		} else {
+			i.deliver(c)
+		}
+		i.recycle(c)
+	}
+}
+
+// push hands the batch's readings on, in seq order.
+func (i *Ingest) push(batch []*iot.Commit) {
+	var readings []*iot.Reading
+	for _, c := range batch {
+		if c.Err != nil || c.Duplicate {
+			continue
+		}
+		for _, e := range c.Effects {
+			switch e := e.(type) {
+			case *iot.PutReading:
+				readings = append(readings, &e.Reading)
+			case *iot.Enqueue:
+				i.cfg.Wake(iot.LaneOf(e.Action, e.Key))
+			}
+		}
+	}
+	if len(readings) > 0 {
+		i.metrics.readings.Add(float64(len(readings)))
+		i.cfg.Push(readings)
+	}
+}
+
+// deliver routes a commit's messages and releases its acknowledgement.
+func (i *Ingest) deliver(c *iot.Commit) {
+	if c.Duplicate {
+		i.metrics.duplicates.Inc()
+	} else {
+		for _, m := range c.Messages {
+			i.cfg.Route(m)
+		}
+		if i.cfg.Observe != nil {
+			i.cfg.Observe(c)
+		}
+	}
+	if c.Receipt != nil {
+		c.Receipt.Committed(c.Slot, nil)
+	}
+}
+
+// refuse tells the sender that nothing of a commit was applied.
+func (i *Ingest) refuse(c *iot.Commit, err error) {
+	i.metrics.refused.Inc()
+	if now := c.Messages[0].Origin.Arrived.Unix(); i.complained.Swap(now) != now { // once a second
+		i.cfg.Log.LogAttrs(context.Background(), slog.LevelWarn, "message refused",
+			slog.String("topic", c.Messages[0].Topic), slog.String("client", c.Messages[0].Origin.ClientID), slog.Any("err", err))
+	}
+	if c.Receipt != nil {
+		c.Receipt.Committed(c.Slot, err)
+	}
+}
+
+// recycle empties a commit for its next use. Its effects and messages live on
+// with those who hold them.
+func (i *Ingest) recycle(c *iot.Commit) {
+	clear(c.Effects)
+	clear(c.Messages)
+	*c = iot.Commit{Effects: c.Effects[:0], Messages: c.Messages[:0]}
+	i.commits.Put(c)
+}
+
+// Publish submits a message and waits until its effects are durable.
+func (i *Ingest) Publish(ctx context.Context, m *iot.Message) error {
+	done := make(outcome, 1)
+	i.Submit(m, new(iot.Lane), done, 0)
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// outcome is a receipt that one waits for.
+type outcome chan error
+
+func (o outcome) Committed(_ uint64, err error) { o <- err }
