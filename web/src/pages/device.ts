@@ -1,0 +1,171 @@
+// One device: its state in words, its values, its charts, its messages.
+
+import * as api from "../api";
+import { now } from "../clock";
+import type { Context } from "../context";
+import { fill, h, setText } from "../dom";
+import { asApiError } from "../feed";
+import { perFrame } from "../frame";
+import { failure, glyph, heading, notice } from "../parts";
+import { patience } from "../quiet";
+import type { Reading } from "../reading";
+import { parameter, setParameter } from "../router";
+import { Samples } from "../samples";
+import { stateOf } from "../store";
+import { DAY, HOUR, MINUTE } from "../time";
+import { Charts } from "./charts";
+import { howToConnect } from "./howto";
+import { Messages } from "./messages";
+import { stateWords } from "./statewords";
+import { Values } from "./values";
+
+const RANGES: ReadonlyArray<readonly [string, number]> = [
+  ["5 min", 5 * MINUTE],
+  ["1 h", HOUR],
+  ["24 h", DAY],
+];
+/** The most readings that a chart is given. */
+const MOST = 20_000;
+
+/** Shows the device of this name, live. The range is the URL's range. */
+export function devicePage(context: Context, name: string): string {
+  new DeviceView(context, name);
+  return name;
+}
+
+class DeviceView {
+  #context: Context;
+  #name: string;
+  #samples = new Samples();
+  #values = new Values();
+  #charts = new Charts();
+  #messages: Messages;
+  #state = h("p", { class: "state" }, "…");
+  #note = h("p", { class: "muted", role: "status" });
+  #content = h("div", { class: "device" });
+  #connect = h("div");
+  #info: api.DeviceInfo | undefined;
+  #load = 0;
+  #frame = perFrame(() => this.#draw());
+
+  constructor(context: Context, name: string) {
+    this.#context = context;
+    this.#name = name;
+    const { feed, main, scope } = context;
+    this.#messages = new Messages(scope);
+    const title = heading(name);
+    title.title = name;
+    main.append(h("div", { class: "head device-head" }, title, this.#state), this.#content);
+    const range = h("div", { class: "section-head" }, h("h2", {}, "Readings"), this.#ranges());
+    fill(this.#content, this.#values.element, range, this.#note, this.#charts.element, this.#messages.element, this.#connect);
+
+    scope.add(() => this.#charts.close());
+    scope.add(this.#frame.cancel);
+    scope.add(feed.fleet.listen((device, reading) => device.name === name && this.#take([reading])));
+    scope.add(feed.gaps.listen(() => void this.#history()));
+    scope.watch(feed.live.state, this.#frame.ask);
+    scope.watch(feed.fleet.presence, this.#frame.ask);
+    scope.watch(feed.session, () => this.#describe());
+    scope.every(1000, this.#frame.ask);
+    const last = feed.fleet.get(name)?.last;
+    if (last) this.#take([last]);
+    void this.#history();
+    void this.#details();
+  }
+
+  #range(): number {
+    return RANGES.find(([label]) => label.replace(" ", "") === parameter("range"))?.[1] ?? RANGES[0]![1];
+  }
+
+  #ranges(): HTMLElement {
+    const buttons = RANGES.map(([label, span]) => {
+      const button = h("button", { type: "button", "aria-pressed": String(span === this.#range()) }, label);
+      button.addEventListener("click", () => {
+        setParameter("range", span === RANGES[0]![1] ? "" : label.replace(" ", ""));
+        for (const other of buttons) other.setAttribute("aria-pressed", String(other === button));
+        this.#draw();
+        void this.#history();
+      });
+      return button;
+    });
+    return h("div", { class: "segments", role: "group", "aria-label": "Time range" }, ...buttons);
+  }
+
+  #take(readings: readonly Reading[]): void {
+    this.#samples.add(readings);
+    this.#messages.add(readings);
+    this.#frame.ask();
+  }
+
+  /** Fetches the shown range; a later call makes an earlier one stop. */
+  async #history(): Promise<void> {
+    const load = ++this.#load;
+    const stopped = () => this.#context.scope.closed || load !== this.#load;
+    setText(this.#note, "Loading the history…");
+    try {
+      const from = now() - this.#range();
+      const whole = await api.history(this.#name, { from, most: MOST }, (page) => this.#take(page), stopped);
+      if (stopped()) return;
+      setText(this.#note, whole ? "" : `Showing the newest ${MOST.toLocaleString()} readings of this range.`);
+    } catch (cause) {
+      if (stopped()) return;
+      const error = asApiError(cause);
+      setText(this.#note, `The history could not be loaded: ${error.message}. It is tried again when the connection returns.`);
+      const off = this.#context.feed.live.state.listen(({ kind }) => kind === "live" && (off(), void this.#history()));
+      this.#context.scope.add(off);
+    }
+  }
+
+  async #details(): Promise<void> {
+    try {
+      this.#info = await api.device(this.#name);
+      if (this.#context.scope.closed) return;
+      if (this.#info.last) this.#take([this.#info.last]);
+      this.#describe();
+    } catch (cause) {
+      if (this.#context.scope.closed) return;
+      const error = asApiError(cause);
+      if (error.status === 404) this.#unknown();
+      else fill(this.#connect, failure("The device's details could not be loaded", error, () => void this.#details()));
+    }
+  }
+
+  #unknown(): void {
+    if (this.#samples.all.length) return;
+    setText(this.#state, "");
+    fill(
+      this.#content,
+      notice(
+        "No device of this name",
+        h("p", {}, "There is neither a thing nor a reading called so. It may have been deleted, or the address has a slip."),
+        h("p", {}, h("a", { href: "/" }, "Go to the devices"), " or ", h("a", { href: "/add" }, "add a device"), "."),
+      ),
+    );
+  }
+
+  #describe(): void {
+    fill(this.#connect, howToConnect(this.#name, this.#info, this.#context.feed.session.get()));
+  }
+
+  #draw(): void {
+    const { feed } = this.#context;
+    const device = feed.fleet.get(this.#name);
+    const at = feed.asOf();
+    const wait = patience(device?.interval);
+    if (device) {
+      const state = stateOf(device, at);
+      fill(this.#state, glyph(state), stateWords(device, state, at));
+    }
+    const range = this.#range();
+    const to = now();
+    this.#prune(to - range);
+    this.#values.update(this.#samples, at, wait);
+    this.#charts.draw(this.#samples, to - range, to, wait);
+  }
+
+  /** Drops what left the range, but keeps the newest reading: a quiet device still has its last values. */
+  #prune(before: number): void {
+    const last = this.#samples.all.at(-1)?.reading;
+    this.#samples.prune(Math.min(before, last?.time ?? before));
+  }
+}

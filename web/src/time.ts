@@ -1,0 +1,44 @@
+// Times in words. Everything here takes its "now": clock.ts knows the server's.
+
+export const SECOND = 1000;
+export const MINUTE = 60 * SECOND;
+export const HOUR = 60 * MINUTE;
+export const DAY = 24 * HOUR;
+
+const clockFormat = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+const dayFormat = new Intl.DateTimeFormat(undefined, { year: "numeric", month: "2-digit", day: "2-digit" });
+
+/** A length of time in its largest whole unit: "4 s", "6 min", "3 h", "12 days". */
+export function duration(ms: number): string {
+  const span = Math.max(0, ms);
+  if (span < MINUTE) return `${Math.floor(span / SECOND)} s`;
+  if (span < HOUR) return `${Math.floor(span / MINUTE)} min`;
+  if (span < 2 * DAY) return `${Math.floor(span / HOUR)} h`;
+  return `${Math.floor(span / DAY)} days`;
+}
+
+/** How long ago `at` was: "2 s ago"; a moment ahead of now is "now", far ahead says so. */
+export function age(at: number, now: number): string {
+  const span = now - at;
+  if (span < -5 * SECOND) return `${duration(-span)} ahead`;
+  if (span < SECOND) return "now";
+  return `${duration(span)} ago`;
+}
+
+/** Local time with seconds, and the date when it is not today's. */
+export function clock(at: number, now: number): string {
+  const time = clockFormat.format(at);
+  const day = dayFormat.format(at);
+  return day === dayFormat.format(now) ? time : `${day} ${time}`;
+}
+
+/** The full ISO time, for titles. */
+export function iso(at: number): string {
+  const date = new Date(at);
+  return Number.isNaN(date.getTime()) ? String(at) : date.toISOString();
+}
+
+/** The local date. */
+export function day(at: number): string {
+  return dayFormat.format(at);
+}
