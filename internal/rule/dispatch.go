@@ -1,0 +1,238 @@
+package rule
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/fieldline-iot/fieldline/internal/iot"
+)
+
+// Outbox is where committed work outside the process waits.
+type Outbox interface {
+	// OutboxLanes returns the lanes that are not empty.
+	OutboxLanes() []iot.OutboxLane
+	// OutboxPeek returns up to n entries of a lane with an ID above after.
+	OutboxPeek(lane iot.OutboxLane, after uint64, n int) ([]iot.OutboxEntry, error)
+	// OutboxDone forgets a lane's entries up to an ID.
+	OutboxDone(lane iot.OutboxLane, upTo uint64) error
+	// OutboxDead moves an entry to the dead-letter.
+	OutboxDead(iot.OutboxEntry, iot.DeadLetter) error
+}
+
+// Performer does the work of one outbox entry. It may be called again for an
+// entry whose first call succeeded, after a crash. An error that wraps
+// [iot.ErrNotFound], [iot.ErrInvalid], [iot.ErrDenied] or [iot.ErrUnsupported]
+// is final; any other is tried again.
+type Performer func(ctx context.Context, e iot.OutboxEntry) error
+
+// DispatcherConfig is what a Dispatcher needs. Zero values mean the defaults.
+type DispatcherConfig struct {
+	Outbox     Outbox
+	Performers map[string]Performer // by outbox action
+	// Attempts is how often an entry is tried before it ends in the dead-letter
+	// (default 3, as for AWS Lambda's asynchronous invocations).
+	Attempts int
+	// Backoff is the wait after the first failure; it doubles up to a minute, with
+	// jitter (default 1 s).
+	Backoff time.Duration
+	// Concurrency bounds the entries performed at once (default 32).
+	Concurrency int
+	Log         *slog.Logger
+	Metrics     prometheus.Registerer
+}
+
+// page is how many entries of a lane are read at once.
+const page = 64
+
+// Dispatcher performs outbox entries: lanes concurrently, the entries of a lane
+// in order, each at least once or into the dead-letter.
+type Dispatcher struct {
+	cfg   DispatcherConfig
+	slots chan struct{}
+	ended *prometheus.CounterVec
+
+	mu     sync.Mutex
+	ready  []iot.OutboxLane
+	active map[iot.OutboxLane]bool // whether the lane was woken again while it ran
+	wake   chan struct{}
+}
+
+// NewDispatcher validates the configuration; Run starts the work.
+func NewDispatcher(cfg DispatcherConfig) (*Dispatcher, error) {
+	if cfg.Attempts == 0 {
+		cfg.Attempts = 3
+	}
+	if cfg.Backoff == 0 {
+		cfg.Backoff = time.Second
+	}
+	if cfg.Concurrency == 0 {
+		cfg.Concurrency = 32
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	d := &Dispatcher{
+		cfg:    cfg,
+		slots:  make(chan struct{}, cfg.Concurrency),
+		active: make(map[iot.OutboxLane]bool),
+		wake:   make(chan struct{}, 1),
+		ended: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "fieldline_outbox_entries_total", Help: "Outbox entries that ended, by action and result (done, dead).",
+		}, []string{"action", "result"}),
+	}
+	if cfg.Metrics != nil {
+		return d, cfg.Metrics.Register(d.ended)
+	}
+	return d, nil
+}
+
+// Wake says that a lane has a new entry. It never blocks.
+func (d *Dispatcher) Wake(lane iot.OutboxLane) {
+	d.mu.Lock()
+	if _, running := d.active[lane]; running {
+		d.active[lane] = true
+	} else {
+		d.active[lane] = false
+		d.ready = append(d.ready, lane)
+	}
+	d.mu.Unlock()
+	select {
+	case d.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run performs entries until ctx is done, and then waits for those under way.
+// What is left stays in the outbox for the next start.
+func (d *Dispatcher) Run(ctx context.Context) error {
+	for _, lane := range d.cfg.Outbox.OutboxLanes() {
+		d.Wake(lane)
+	}
+	var lanes sync.WaitGroup
+	defer lanes.Wait()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-d.wake:
+		}
+		d.mu.Lock()
+		ready := d.ready
+		d.ready = nil
+		d.mu.Unlock()
+		for _, lane := range ready {
+			lanes.Go(func() { d.serve(ctx, lane) })
+		}
+	}
+}
+
+// serve performs a lane's entries until it is empty.
+func (d *Dispatcher) serve(ctx context.Context, lane iot.OutboxLane) {
+	var cursor uint64
+	for ctx.Err() == nil {
+		entries, err := d.cfg.Outbox.OutboxPeek(lane, cursor, page)
+		if err != nil {
+			d.cfg.Log.Error("outbox not readable", "action", lane.Action, "err", err)
+		}
+		if len(entries) == 0 {
+			if d.rest(lane) {
+				return
+			}
+			continue
+		}
+		for _, e := range entries {
+			if !d.finish(ctx, e) {
+				break // stopping: the entry stays
+			}
+			cursor = e.ID
+		}
+		if err := d.cfg.Outbox.OutboxDone(lane, cursor); err != nil {
+			d.cfg.Log.Error("outbox not writable", "action", lane.Action, "err", err)
+		}
+	}
+}
+
+// rest ends a lane's service unless it was woken meanwhile.
+func (d *Dispatcher) rest(lane iot.OutboxLane) (ended bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.active[lane] {
+		d.active[lane] = false
+		return false
+	}
+	delete(d.active, lane)
+	return true
+}
+
+// finish tries an entry until it is done or dead. It reports false when ctx
+// ended first.
+func (d *Dispatcher) finish(ctx context.Context, e iot.OutboxEntry) bool {
+	select {
+	case d.slots <- struct{}{}:
+		defer func() { <-d.slots }()
+	case <-ctx.Done():
+		return false
+	}
+	for attempt := 1; ; attempt++ {
+		err := d.perform(ctx, e)
+		if err == nil {
+			d.ended.WithLabelValues(e.Lane.Action, "done").Inc()
+			return true
+		}
+		if ctx.Err() != nil {
+			return false
+		}
+		if final(err) || attempt >= d.cfg.Attempts {
+			return d.bury(e, attempt, err)
+		}
+		d.cfg.Log.Warn("outbox entry failed, will be tried again", "action", e.Lane.Action, "key", e.Key, "attempt", attempt, "err", err)
+		select {
+		case <-time.After(d.pause(attempt)):
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+func (d *Dispatcher) perform(ctx context.Context, e iot.OutboxEntry) error {
+	perform := d.cfg.Performers[e.Lane.Action]
+	if perform == nil {
+		return fmt.Errorf("outbox action %q: %w", e.Lane.Action, iot.ErrUnsupported)
+	}
+	return perform(ctx, e)
+}
+
+func (d *Dispatcher) bury(e iot.OutboxEntry, attempts int, err error) bool {
+	reason := fmt.Sprintf("after %d attempts: %v", attempts, err)
+	d.cfg.Log.Error("outbox entry ends in the dead-letter", "action", e.Lane.Action, "key", e.Key, "reason", reason)
+	letter := iot.DeadLetter{Reason: reason, Action: e.Lane.Action + " " + e.Key, Body: e.Body}
+	if err := d.cfg.Outbox.OutboxDead(e, letter); err != nil {
+		d.cfg.Log.Error("dead-letter not writable", "action", e.Lane.Action, "err", err)
+		return false
+	}
+	d.ended.WithLabelValues(e.Lane.Action, "dead").Inc()
+	return true
+}
+
+// pause is the wait after a failed attempt: doubling, at most a minute, spread
+// by half so that entries that failed together do not return together.
+func (d *Dispatcher) pause(attempt int) time.Duration {
+	wait := min(d.cfg.Backoff<<(attempt-1), time.Minute)
+	return wait/2 + rand.N(wait/2+1)
+}
+
+func final(err error) bool {
+	for _, kind := range []error{iot.ErrNotFound, iot.ErrInvalid, iot.ErrDenied, iot.ErrUnsupported} {
+		if errors.Is(err, kind) {
+			return true
+		}
+	}
+	return false
+}

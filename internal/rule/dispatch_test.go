@@ -1,0 +1,192 @@
+package rule
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/fieldline-iot/fieldline/internal/iot"
+)
+
+// fakeOutbox is an outbox in memory.
+type fakeOutbox struct {
+	mu      sync.Mutex
+	entries map[iot.OutboxLane][]iot.OutboxEntry
+	dead    []string
+}
+
+func (o *fakeOutbox) add(action, key string, n int) iot.OutboxLane {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.entries == nil {
+		o.entries = make(map[iot.OutboxLane][]iot.OutboxEntry)
+	}
+	lane := iot.LaneOf(action, key)
+	for range n {
+		list := o.entries[lane]
+		id := uint64(1)
+		if len(list) > 0 {
+			id = list[len(list)-1].ID + 1
+		}
+		o.entries[lane] = append(list, iot.OutboxEntry{Lane: lane, ID: id, Key: key})
+	}
+	return lane
+}
+
+func (o *fakeOutbox) OutboxLanes() []iot.OutboxLane {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var lanes []iot.OutboxLane
+	for lane, list := range o.entries {
+		if len(list) > 0 {
+			lanes = append(lanes, lane)
+		}
+	}
+	return lanes
+}
+
+func (o *fakeOutbox) OutboxPeek(lane iot.OutboxLane, after uint64, n int) ([]iot.OutboxEntry, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var page []iot.OutboxEntry
+	for _, e := range o.entries[lane] {
+		if e.ID > after && len(page) < n {
+			page = append(page, e)
+		}
+	}
+	return page, nil
+}
+
+func (o *fakeOutbox) OutboxDone(lane iot.OutboxLane, upTo uint64) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.entries[lane] = slices.DeleteFunc(o.entries[lane], func(e iot.OutboxEntry) bool { return e.ID <= upTo })
+	return nil
+}
+
+func (o *fakeOutbox) OutboxDead(e iot.OutboxEntry, d iot.DeadLetter) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.dead = append(o.dead, fmt.Sprintf("%s %d %s", e.Key, e.ID, d.Reason))
+	return nil
+}
+
+func (o *fakeOutbox) left() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	n := 0
+	for _, list := range o.entries {
+		n += len(list)
+	}
+	return n
+}
+
+// dispatch runs a dispatcher inside a synctest bubble while do runs.
+func dispatch(t *testing.T, o *fakeOutbox, perform Performer, do func(d *Dispatcher)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		d, err := NewDispatcher(DispatcherConfig{Outbox: o, Performers: map[string]Performer{"lambda": perform}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- d.Run(ctx) }()
+		do(d)
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Run = %v", err)
+		}
+	})
+}
+
+func TestDispatcherKeepsTheOrderOfALane(t *testing.T) {
+	o := &fakeOutbox{}
+	lane := o.add("lambda", "k", 150)
+	var mu sync.Mutex
+	var got []uint64
+	dispatch(t, o, func(_ context.Context, e iot.OutboxEntry) error {
+		mu.Lock()
+		defer mu.Unlock()
+		got = append(got, e.ID)
+		return nil
+	}, func(d *Dispatcher) {
+		synctest.Wait()
+		o.add("lambda", "k", 1)
+		d.Wake(lane)
+		synctest.Wait()
+	})
+	if len(got) != 151 || !slices.IsSorted(got) {
+		t.Errorf("performed %v", got)
+	}
+	if o.left() != 0 {
+		t.Errorf("%d entries left", o.left())
+	}
+}
+
+func TestDispatcherTriesAgainThenBuries(t *testing.T) {
+	o := &fakeOutbox{}
+	o.add("lambda", "k", 1)
+	tries := 0
+	dispatch(t, o, func(context.Context, iot.OutboxEntry) error { tries++; return errors.New("down") }, func(*Dispatcher) {
+		time.Sleep(time.Hour)
+	})
+	if tries != 3 || len(o.dead) != 1 || !strings.Contains(o.dead[0], "after 3 attempts: down") || o.left() != 0 {
+		t.Errorf("%d tries, dead %v, left %d", tries, o.dead, o.left())
+	}
+}
+
+func TestDispatcherDoesNotRetryWhatCannotSucceed(t *testing.T) {
+	o := &fakeOutbox{}
+	o.add("lambda", "k", 1)
+	o.add("unknown", "k", 1)
+	tries := 0
+	dispatch(t, o, func(context.Context, iot.OutboxEntry) error { tries++; return iot.ErrNotFound }, func(*Dispatcher) {
+		synctest.Wait()
+	})
+	if tries != 1 || len(o.dead) != 2 {
+		t.Errorf("%d tries, dead %v", tries, o.dead)
+	}
+}
+
+func TestDispatcherLeavesWhatItCouldNotFinish(t *testing.T) {
+	o := &fakeOutbox{}
+	o.add("lambda", "k", 2)
+	dispatch(t, o, func(ctx context.Context, e iot.OutboxEntry) error {
+		if e.ID == 1 {
+			return nil
+		}
+		<-ctx.Done()
+		return ctx.Err()
+	}, func(*Dispatcher) { synctest.Wait() })
+	if o.left() != 1 || len(o.dead) != 0 {
+		t.Errorf("left %d, dead %v", o.left(), o.dead)
+	}
+}
+
+func TestSlowLaneDelaysNoOther(t *testing.T) {
+	o := &fakeOutbox{}
+	o.add("lambda", "slow", 1)
+	o.add("lambda", "fast", 1)
+	if iot.LaneOf("lambda", "slow") == iot.LaneOf("lambda", "fast") {
+		t.Fatal("the keys share a lane")
+	}
+	done := false
+	dispatch(t, o, func(ctx context.Context, e iot.OutboxEntry) error {
+		if e.Key == "slow" {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		done = true
+		return nil
+	}, func(*Dispatcher) { synctest.Wait() })
+	if !done {
+		t.Error("the fast lane waited")
+	}
+}

@@ -1,0 +1,172 @@
+// Package rule runs topic rules: it finds the rules whose filter matches a
+// message, evaluates their statements, and turns their actions into effects. It
+// also performs, in the [Dispatcher], the recorded work that leaves the process.
+//
+// It stores nothing itself and routes nothing: a rule's action only yields
+// effects, which are committed together with the message. Adding a kind of
+// action is one file with its compile function and one line in actions.
+//
+// Messages are evaluated on their readers' goroutines, concurrently, against an
+// immutable set of compiled rules; changing a rule replaces the set. Semantics
+// follow the AWS IoT developer guide: a rule whose statement fails, whose
+// function refuses or whose permission is missing does nothing to other rules.
+package rule
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/fieldline-iot/fieldline/internal/iot"
+	"github.com/fieldline-iot/fieldline/internal/topic"
+)
+
+// Store keeps rules.
+type Store interface {
+	PutRule(iot.Rule) error
+	Rule(name string) (iot.Rule, error)
+	Rules() ([]iot.Rule, error)
+	DeleteRule(name string) error
+}
+
+// Functions is what the lambda action invokes.
+type Functions interface {
+	// AllowRule returns an error wrapping [iot.ErrDenied] or [iot.ErrNotFound]
+	// unless the rule of that ARN may invoke the function now.
+	AllowRule(function, ruleARN string) error
+	// Inline reports whether Evaluate serves the function; the others are invoked
+	// from the outbox.
+	Inline(function string) bool
+	// Evaluate appends the effects of an event to dst.
+	Evaluate(function string, dst []iot.Effect, event []byte, origin iot.Origin) ([]iot.Effect, error)
+}
+
+// Config is what an Engine needs. Log nil discards; Metrics nil registers none.
+type Config struct {
+	Account   iot.Account
+	Store     Store
+	Functions Functions
+	Log       *slog.Logger
+	Metrics   prometheus.Registerer
+}
+
+// Engine holds the rules in force. It is safe for concurrent use.
+type Engine struct {
+	cfg Config
+
+	mu      sync.Mutex // held while rules change
+	byName  map[string]*compiled
+	current atomic.Pointer[topic.Tree[string, *compiled]]
+}
+
+// New loads and compiles the stored rules. A stored rule that no longer compiles
+// is an error that names it.
+func New(cfg Config) (*Engine, error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	e := &Engine{cfg: cfg, byName: make(map[string]*compiled)}
+	e.current.Store(topic.NewTree[string, *compiled](true))
+	rules, err := cfg.Store.Rules()
+	if err != nil {
+		return nil, fmt.Errorf("loading rules: %w", err)
+	}
+	for _, r := range rules {
+		c, err := e.compile(r)
+		if err != nil {
+			return nil, fmt.Errorf("stored rule %q: %w", r.Name, err)
+		}
+		e.install(c)
+	}
+	return e, registerMetrics(cfg.Metrics, e)
+}
+
+// install puts a compiled rule in force in place of any of the same name.
+func (e *Engine) install(c *compiled) {
+	if old := e.byName[c.rule.Name]; old != nil {
+		c.counters = old.counters
+		if old.filter() != c.filter() {
+			e.current.Load().Delete(old.filter(), old.rule.Name)
+		}
+	}
+	e.byName[c.rule.Name] = c
+	e.current.Load().Set(c.filter(), c.rule.Name, c)
+}
+
+// Create validates, stores and starts a rule. The error wraps [iot.ErrExists],
+// or says what is wrong with the rule: for its statement an
+// [*iotsql.SyntaxError], for what Fieldline lacks [iot.ErrUnsupported].
+func (e *Engine) Create(r iot.Rule) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.byName[r.Name] != nil {
+		return fmt.Errorf("rule %q: %w", r.Name, iot.ErrExists)
+	}
+	return e.put(r)
+}
+
+// Replace validates a rule and puts it in place of the one of the same name; its
+// creation time stays. The error wraps [iot.ErrNotFound] or is as for Create.
+func (e *Engine) Replace(r iot.Rule) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	old := e.byName[r.Name]
+	if old == nil {
+		return fmt.Errorf("rule %q: %w", r.Name, iot.ErrNotFound)
+	}
+	r.Created = old.rule.Created
+	return e.put(r)
+}
+
+// SetDisabled disables or enables a rule, from the next message on.
+func (e *Engine) SetDisabled(name string, disabled bool) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	old := e.byName[name]
+	if old == nil {
+		return fmt.Errorf("rule %q: %w", name, iot.ErrNotFound)
+	}
+	r := old.rule
+	r.Disabled = disabled
+	return e.put(r)
+}
+
+func (e *Engine) put(r iot.Rule) error {
+	c, err := e.compile(r)
+	if err != nil {
+		return err
+	}
+	if err := e.cfg.Store.PutRule(c.rule); err != nil {
+		return fmt.Errorf("storing rule %q: %w", r.Name, err)
+	}
+	e.install(c)
+	e.cfg.Log.Info("rule in force", "rule", r.Name, "sql", r.SQL, "enabled", !r.Disabled)
+	return nil
+}
+
+// Delete removes a rule; deleting one that is not there is no error, as on AWS.
+func (e *Engine) Delete(name string) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	old := e.byName[name]
+	if old == nil {
+		return nil
+	}
+	if err := e.cfg.Store.DeleteRule(name); err != nil && !errors.Is(err, iot.ErrNotFound) {
+		return fmt.Errorf("rule %q: %w", name, err)
+	}
+	delete(e.byName, name)
+	e.current.Load().Delete(old.filter(), name)
+	e.cfg.Log.Info("rule deleted", "rule", name)
+	return nil
+}
+
+// Rule returns a rule as it was created, or an error wrapping [iot.ErrNotFound].
+func (e *Engine) Rule(name string) (iot.Rule, error) { return e.cfg.Store.Rule(name) }
+
+// Rules returns all rules, by name.
+func (e *Engine) Rules() ([]iot.Rule, error) { return e.cfg.Store.Rules() }

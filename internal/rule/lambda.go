@@ -1,0 +1,78 @@
+package rule
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/fieldline-iot/fieldline/internal/iot"
+)
+
+// LambdaOutbox is the outbox action under which invocations are recorded.
+const LambdaOutbox = "lambda"
+
+// errNoPermission marks a failure that is the lack of a permission.
+var errNoPermission = errors.New("the function may not be invoked")
+
+// lambdaAction invokes a function with the rule's output as its event. An inline
+// function is evaluated here and now; any other is recorded in the outbox.
+type lambdaAction struct {
+	arn      string
+	function string
+}
+
+// Invocation is an outbox entry of the lambda action.
+type Invocation struct {
+	Function string          `json:"function"`
+	Rule     string          `json:"rule"`
+	Topic    string          `json:"topic"`
+	ClientID string          `json:"clientId,omitempty"`
+	Event    json.RawMessage `json:"event"`
+}
+
+func compileLambda(e *Engine, _ iot.Rule, config json.RawMessage) (action, error) {
+	var c struct {
+		FunctionARN string `json:"functionArn"`
+	}
+	if err := decodeConfig(config, &c); err != nil {
+		return nil, err
+	}
+	resource, err := e.cfg.Account.Resource("lambda", c.FunctionARN)
+	if err != nil {
+		return nil, fmt.Errorf("functionArn: %w: %w", err, iot.ErrInvalid)
+	}
+	kind, name, _ := strings.Cut(resource, ":")
+	name, _, _ = strings.Cut(name, ":") // a version or alias
+	if kind != "function" || name == "" {
+		return nil, fmt.Errorf("functionArn %q names no function: %w", c.FunctionARN, iot.ErrInvalid)
+	}
+	return &lambdaAction{arn: c.FunctionARN, function: name}, nil
+}
+
+func (a *lambdaAction) name() string   { return "LambdaAction" }
+func (a *lambdaAction) target() string { return a.arn }
+
+func (a *lambdaAction) apply(dst []iot.Effect, r *run) ([]iot.Effect, error) {
+	functions := r.engine.cfg.Functions
+	if err := functions.AllowRule(a.function, r.rule.arn); err != nil {
+		if errors.Is(err, iot.ErrDenied) {
+			err = fmt.Errorf("%w: %w", errNoPermission, err)
+		}
+		return dst, err
+	}
+	if functions.Inline(a.function) {
+		return functions.Evaluate(a.function, dst, r.output, r.message.Origin)
+	}
+	if !json.Valid(r.output) {
+		return dst, fmt.Errorf("the rule's output is not JSON, which %s needs (encode(*, 'base64') makes it so): %w", a.function, iot.ErrInvalid)
+	}
+	body, err := json.Marshal(Invocation{
+		Function: a.function, Rule: r.rule.rule.Name, Topic: r.message.Topic,
+		ClientID: r.message.Origin.ClientID, Event: r.output,
+	})
+	if err != nil {
+		return dst, err
+	}
+	return append(dst, &iot.Enqueue{Action: LambdaOutbox, Key: a.function + " " + r.message.Topic, Body: body}), nil
+}

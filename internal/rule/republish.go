@@ -1,0 +1,77 @@
+package rule
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/fieldline-iot/fieldline/internal/iot"
+	"github.com/fieldline-iot/fieldline/internal/iotsql"
+	"github.com/fieldline-iot/fieldline/internal/topic"
+)
+
+// republishAction publishes the rule's output on another topic.
+type republishAction struct {
+	text  string
+	topic *iotsql.Template
+	qos   byte
+}
+
+func compileRepublish(_ *Engine, r iot.Rule, config json.RawMessage) (action, error) {
+	var c struct {
+		Topic   string          `json:"topic"`
+		QoS     json.Number     `json:"qos"`
+		RoleARN string          `json:"roleArn"`
+		Headers json.RawMessage `json:"headers"`
+	}
+	if err := decodeConfig(config, &c); err != nil {
+		return nil, err
+	}
+	if c.Headers != nil {
+		return nil, fmt.Errorf("headers: %w", iot.ErrUnsupported)
+	}
+	if c.Topic == "" {
+		return nil, fmt.Errorf("topic is missing: %w", iot.ErrInvalid)
+	}
+	if strings.HasPrefix(c.Topic, "$") && !strings.HasPrefix(c.Topic, "$$") && !strings.HasPrefix(c.Topic, "${") {
+		return nil, fmt.Errorf("topic %q: a reserved topic is written with $$: %w", c.Topic, iot.ErrInvalid)
+	}
+	a := &republishAction{text: c.Topic}
+	switch c.QoS {
+	case "", "0":
+	case "1":
+		a.qos = 1
+	default:
+		return nil, fmt.Errorf("qos is 0 or 1, not %s: %w", c.QoS, iot.ErrInvalid)
+	}
+	var err error
+	if a.topic, err = iotsql.ParseTemplate(c.Topic, r.SQLVersion); err != nil {
+		return nil, fmt.Errorf("topic: %w", err)
+	}
+	return a, nil
+}
+
+func (a *republishAction) name() string   { return "RepublishAction" }
+func (a *republishAction) target() string { return a.text }
+
+func (a *republishAction) apply(dst []iot.Effect, r *run) ([]iot.Effect, error) {
+	name, err := a.topic.Expand(r.env)
+	if err != nil {
+		return dst, fmt.Errorf("topic %s: %w", a.text, err)
+	}
+	if strings.HasPrefix(name, "$$") {
+		name = name[1:]
+	}
+	if err := topic.ValidName(name); err != nil {
+		return dst, fmt.Errorf("topic %s gives %s: %w", a.text, strconv.Quote(name), err)
+	}
+	origin := r.message.Origin
+	origin.Hops++
+	if origin.Hops > MaxHops {
+		return dst, fmt.Errorf("the message has been republished %d times, which looks like a loop: %w", MaxHops, iot.ErrLimit)
+	}
+	return append(dst, &iot.Republish{Message: &iot.Message{
+		Topic: name, Payload: r.output, QoS: a.qos, Origin: origin,
+	}}), nil
+}

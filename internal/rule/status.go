@@ -1,0 +1,144 @@
+package rule
+
+import (
+	"context"
+	"log/slog"
+	"sort"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/fieldline-iot/fieldline/internal/iot"
+)
+
+// sayAgain is how long a rule stays silent about a reason it has logged; what it
+// did not log is counted.
+const sayAgain = 10 * time.Second
+
+// counters count what a rule did; they outlive changes of the rule.
+type counters struct {
+	matched, fired, failures atomic.Uint64
+
+	mu        sync.Mutex
+	lastError string
+	said      map[string]time.Time
+}
+
+func newCounters() *counters { return &counters{said: make(map[string]time.Time)} }
+
+// first reports whether a reason has not been logged lately, and notes it.
+func (c *counters) first(reason string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	if at, ok := c.said[reason]; ok && now.Sub(at) < sayAgain {
+		return false
+	}
+	if len(c.said) >= 100 { // reasons hold payload text: keep them bounded
+		clear(c.said)
+	}
+	c.said[reason] = now
+	return true
+}
+
+// skipped logs why a rule that matches does nothing.
+func (c *compiled) skipped(e *Engine, m *iot.Message, why string) {
+	if c.counters.first(why) {
+		e.cfg.Log.LogAttrs(context.Background(), slog.LevelInfo, "rule did not fire", slog.String("rule", c.rule.Name),
+			slog.String("topic", m.Topic), slog.String("client", m.Origin.ClientID), slog.String("reason", why))
+	}
+}
+
+// failed counts and logs one failure.
+func (c *compiled) failed(e *Engine, m *iot.Message, f failure) {
+	c.counters.failures.Add(1)
+	reason := f.err.Error()
+	c.counters.mu.Lock()
+	c.counters.lastError = reason
+	c.counters.mu.Unlock()
+	if c.counters.first(reason) {
+		e.cfg.Log.LogAttrs(context.Background(), slog.LevelWarn, "rule did not fire", slog.String("rule", c.rule.Name),
+			slog.String("action", f.action), slog.String("topic", m.Topic),
+			slog.String("client", m.Origin.ClientID), slog.String("reason", reason))
+	}
+}
+
+// Status is what a rule is and did since the server started.
+type Status struct {
+	Name       string   `json:"name"`
+	SQL        string   `json:"sql"`
+	Enabled    bool     `json:"enabled"`
+	Permission bool     `json:"permission"` // every function it invokes lets it
+	Actions    []string `json:"actions"`    // kind and target
+	Matched    uint64   `json:"matched"`    // messages on its topic
+	Fired      uint64   `json:"fired"`      // of which the statement selected
+	Failed     uint64   `json:"failed"`     // actions that failed
+	LastError  string   `json:"lastError"`
+}
+
+// Statuses returns the status of every rule, by name.
+func (e *Engine) Statuses() []Status {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	list := make([]Status, 0, len(e.byName))
+	for _, c := range e.byName {
+		list = append(list, e.status(c))
+	}
+	sort.Slice(list, func(i, j int) bool { return list[i].Name < list[j].Name })
+	return list
+}
+
+func (e *Engine) status(c *compiled) Status {
+	s := Status{
+		Name: c.rule.Name, SQL: c.rule.SQL, Enabled: !c.rule.Disabled, Permission: true, Actions: []string{},
+		Matched: c.counters.matched.Load(), Fired: c.counters.fired.Load(), Failed: c.counters.failures.Load(),
+	}
+	c.counters.mu.Lock()
+	s.LastError = c.counters.lastError
+	c.counters.mu.Unlock()
+	for i, a := range c.actions {
+		target := a.target()
+		if l, ok := a.(*lambdaAction); ok {
+			target = l.function
+			s.Permission = s.Permission && e.cfg.Functions.AllowRule(l.function, c.arn) == nil
+		}
+		s.Actions = append(s.Actions, c.rule.Actions[i].Kind+" "+target)
+	}
+	return s
+}
+
+// registerMetrics exports the rules' counters.
+func registerMetrics(r prometheus.Registerer, e *Engine) error {
+	if r == nil {
+		return nil
+	}
+	return r.Register(collector{e})
+}
+
+// collector reads the counters when they are asked for, so that evaluating a
+// message costs no more than an atomic addition.
+type collector struct{ engine *Engine }
+
+func descriptions() (matched, fired, failed *prometheus.Desc) {
+	return prometheus.NewDesc("fieldline_rule_matched_total", "Messages on the rule's topic.", []string{"rule"}, nil),
+		prometheus.NewDesc("fieldline_rule_fired_total", "Messages that the rule's statement selected.", []string{"rule"}, nil),
+		prometheus.NewDesc("fieldline_rule_failures_total", "Actions of the rule that failed.", []string{"rule"}, nil)
+}
+
+func (collector) Describe(ch chan<- *prometheus.Desc) {
+	matched, fired, failed := descriptions()
+	ch <- matched
+	ch <- fired
+	ch <- failed
+}
+
+func (c collector) Collect(ch chan<- prometheus.Metric) {
+	matched, fired, failed := descriptions()
+	for _, s := range c.engine.Statuses() {
+		ch <- prometheus.MustNewConstMetric(matched, prometheus.CounterValue, float64(s.Matched), s.Name)
+		ch <- prometheus.MustNewConstMetric(fired, prometheus.CounterValue, float64(s.Fired), s.Name)
+		ch <- prometheus.MustNewConstMetric(failed, prometheus.CounterValue, float64(s.Failed), s.Name)
+	}
+}
