@@ -3,14 +3,14 @@ package mqtt
 import "github.com/fieldline-iot/fieldline/internal/iot"
 
 // Connack is a CONNACK packet, the server's answer to CONNECT (MQTT 5.0 §3.2).
-// All but the first two fields exist in MQTT 5.0 only. The zero value of each is
-// what the standard takes its absence for, so a server sets what it restricts.
+// All but the first two fields exist in MQTT 5.0 only. The zero value of each
+// stands for its absence, so a server sets only what it restricts.
 type Connack struct {
 	SessionPresent bool
 	Code           ReasonCode // in MQTT 5.0's terms for either version
 
 	SessionExpiry     *uint32 // seconds; nil: as the client asked
-	ReceiveMaximum    uint16  // QoS 1 and 2 publishes the server takes at a time; 0 and 65535: no limit
+	ReceiveMaximum    uint16  // QoS 1 and 2 publishes the server takes at a time; 65535 when absent
 	MaximumQoS        *byte   // 0 or 1; nil: QoS 2
 	MaximumPacketSize uint32  // largest packet the server takes, in bytes; 0: no limit
 	AssignedClientID  string  // "" unless the client sent none
@@ -35,7 +35,7 @@ type Connack struct {
 func DecodeConnack(packet []byte, v Version) (Connack, error) {
 	r := open(packet, ConnackPacket)
 	flags := r.uint8()
-	c := Connack{SessionPresent: flags == 1}
+	c := Connack{SessionPresent: flags == 1, ReceiveMaximum: defaultReceiveMaximum}
 	if flags > 1 {
 		r.fail(MalformedPacket, "reserved acknowledge flags are set [MQTT-3.2.2-1]")
 	}
@@ -57,17 +57,17 @@ func DecodeConnack(packet []byte, v Version) (Connack, error) {
 func (c *Connack) fields() []field {
 	return []field{
 		{id: sessionExpiry, value: &c.SessionExpiry},
-		{id: receiveMaximum, value: &c.ReceiveMaximum, absent: maxString},
+		{id: receiveMaximum, value: &c.ReceiveMaximum, absent: defaultReceiveMaximum},
 		{id: maximumQoS, value: &c.MaximumQoS},
-		{id: retainAvailable, value: (*denial)(&c.NoRetain)},
+		{id: retainAvailable, value: (*denial)(&c.NoRetain), absent: 1},
 		{id: maximumPacketSize, value: &c.MaximumPacketSize},
 		{id: assignedClientID, value: &c.AssignedClientID},
 		{id: topicAliasMaximum, value: &c.TopicAliasMaximum},
 		{id: reasonString, value: &c.ReasonString},
 		{id: userProperty, value: &c.User},
-		{id: wildcardsAvailable, value: (*denial)(&c.NoWildcards)},
-		{id: identifiersAvailable, value: (*denial)(&c.NoSubscriptionIDs)},
-		{id: sharedSubscrAvailable, value: (*denial)(&c.NoShared)},
+		{id: wildcardsAvailable, value: (*denial)(&c.NoWildcards), absent: 1},
+		{id: identifiersAvailable, value: (*denial)(&c.NoSubscriptionIDs), absent: 1},
+		{id: sharedSubscrAvailable, value: (*denial)(&c.NoShared), absent: 1},
 		{id: serverKeepAlive, value: &c.ServerKeepAlive},
 		{id: responseInformation, value: &c.ResponseInformation},
 		{id: serverReference, value: &c.ServerReference},
@@ -77,7 +77,8 @@ func (c *Connack) fields() []field {
 }
 
 // AppendConnack appends a CONNACK packet. In 3.1.1 the code is written as the
-// return code that comes nearest (§3.2.2.3 of that version).
+// return code that comes nearest (§3.2.2.3 of that version). A ReceiveMaximum of
+// 0 stands for the default.
 func AppendConnack(dst []byte, v Version, c *Connack) []byte {
 	start := len(dst)
 	dst = append(dst, byte(ConnackPacket)<<4, bit(c.SessionPresent, 1))

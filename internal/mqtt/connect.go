@@ -41,6 +41,9 @@ type Will struct {
 	Properties *iot.Properties // nil when there are none
 }
 
+// defaultReceiveMaximum is what absence stands for (§3.1.2.11.3).
+const defaultReceiveMaximum = 65535
+
 // The connect flags.
 const (
 	connectReserved   = 0x01
@@ -59,7 +62,7 @@ const (
 // speaks MQTT, and then the connection is closed without one. A version that
 // this package does not speak is [UnsupportedProtocolVersion].
 func DecodeConnect(packet []byte) (Connect, error) {
-	c := Connect{ReceiveMaximum: maxString, RequestProblem: true}
+	c := Connect{ReceiveMaximum: defaultReceiveMaximum, RequestProblem: true}
 	r := open(packet, ConnectPacket)
 	c.Version = r.protocol()
 	flags := r.uint8()
@@ -149,7 +152,7 @@ func decodeWill(r *reader, flags byte, v Version) *Will {
 func (c *Connect) fields() []field {
 	return []field{
 		{id: sessionExpiry, value: &c.SessionExpiry},
-		{id: receiveMaximum, value: &c.ReceiveMaximum, absent: maxString},
+		{id: receiveMaximum, value: &c.ReceiveMaximum, absent: defaultReceiveMaximum},
 		{id: maximumPacketSize, value: &c.MaximumPacketSize},
 		{id: topicAliasMaximum, value: &c.TopicAliasMaximum},
 		{id: requestResponse, value: &c.RequestResponse},

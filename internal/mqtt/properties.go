@@ -61,33 +61,33 @@ var limits = [64]struct {
 }
 
 // field binds a property to the place in a packet where its value is. A packet
-// type's list of fields is at once what may occur in it, how it is decoded and
-// how it is encoded: the type that value points to is the property's type.
+// type's list of fields says at once what may occur in it, how it is decoded and
+// how it is encoded; the type that value points to is the property's type:
 //
-//	*uint16 *uint32 *variableInt     absent when equal to field.absent
-//	*bool                            sent as 0 or 1; likewise
-//	*denial                          true is sent as 0; absent when false
-//	**uint8 **uint16 **uint32        absent when nil
-//	*string                          absent when empty
-//	*[]byte                          absent when nil
-//	*[]uint32                        variable byte integers, any number of times
-//	*[]iot.UserProperty              any number of times
+//	*uint16 *uint32 *variableInt   absent when the number sent would be field.absent
+//	*bool *denial                  sent as 0 or 1; likewise
+//	**uint8 **uint16 **uint32      absent when nil
+//	*string                        absent when empty
+//	*[]byte                        absent when nil
+//	*[]uint32                      variable byte integers, any number of times
+//	*[]iot.UserProperty            any number of times
 type field struct {
 	id     propertyID
 	value  any
-	absent uint32 // the value that absence stands for
+	absent uint32 // the number that absence stands for
 }
 
 // variableInt is a number that is sent as a variable byte integer (§1.5.5).
 type variableInt uint32
 
-// denial is a property of value 0 or 1 under the name of its opposite, so that
-// false, Go's zero value, is what the standard takes absence for.
+// denial is a property of value 0 or 1 under the name of its opposite: true is
+// sent as 0. So Go's zero value is what the standard takes absence for.
 type denial bool
 
 // properties decodes the property block that comes next into the fields.
 func (r *reader) properties(fields []field) {
-	block := reader{rest: r.take(int(r.varint())), err: r.err}
+	length := r.varint()
+	block := reader{rest: r.take(int(length))}
 	var seen uint64
 	for len(block.rest) > 0 {
 		f := findField(fields, block.varint())
@@ -102,8 +102,8 @@ func (r *reader) properties(fields []field) {
 			f.decode(&block)
 		}
 	}
-	if r.err = block.err; r.err != nil {
-		r.rest = nil
+	if block.err != nil {
+		r.err, r.rest = block.err, nil
 	}
 }
 
@@ -177,60 +177,71 @@ func appendProperties(dst []byte, fields []field) []byte {
 
 // append appends the property, unless it is absent.
 func (f *field) append(dst []byte) []byte {
-	id := byte(f.id)
 	switch v := f.value.(type) {
 	case *uint16:
-		if f.sends(uint32(*v)) {
-			dst = binary.BigEndian.AppendUint16(append(dst, id), *v)
-		}
+		return f.appendUnlessAbsent(dst, uint32(*v), 2)
 	case *uint32:
-		if f.sends(*v) {
-			dst = binary.BigEndian.AppendUint32(append(dst, id), *v)
-		}
+		return f.appendUnlessAbsent(dst, *v, 4)
 	case *variableInt:
-		if f.sends(uint32(*v)) {
-			dst = appendVarint(append(dst, id), uint32(*v))
-		}
+		return f.appendUnlessAbsent(dst, uint32(*v), variableWidth)
 	case *bool:
-		if n := bit(*v, 1); f.sends(uint32(n)) {
-			dst = append(dst, id, n)
-		}
+		return f.appendUnlessAbsent(dst, uint32(bit(*v, 1)), 1)
 	case *denial:
-		if *v {
-			dst = append(dst, id, 0)
-		}
+		return f.appendUnlessAbsent(dst, uint32(bit(!bool(*v), 1)), 1)
 	case **uint8:
 		if *v != nil {
-			dst = append(dst, id, **v)
+			return f.appendNumber(dst, uint32(**v), 1)
 		}
 	case **uint16:
 		if *v != nil {
-			dst = binary.BigEndian.AppendUint16(append(dst, id), **v)
+			return f.appendNumber(dst, uint32(**v), 2)
 		}
 	case **uint32:
 		if *v != nil {
-			dst = binary.BigEndian.AppendUint32(append(dst, id), **v)
+			return f.appendNumber(dst, **v, 4)
 		}
 	case *string:
 		if *v != "" {
-			dst = appendBytes(append(dst, id), *v)
+			return appendBytes(append(dst, byte(f.id)), *v)
 		}
 	case *[]byte:
 		if *v != nil {
-			dst = appendBytes(append(dst, id), *v)
+			return appendBytes(append(dst, byte(f.id)), *v)
 		}
 	case *[]uint32:
 		for _, n := range *v {
-			dst = appendVarint(append(dst, id), n)
+			dst = f.appendNumber(dst, n, variableWidth)
 		}
 	case *[]iot.UserProperty:
 		for _, p := range *v {
-			dst = appendBytes(appendBytes(append(dst, id), p.Key), p.Value)
+			dst = appendBytes(appendBytes(append(dst, byte(f.id)), p.Key), p.Value)
 		}
 	}
 	return dst
 }
 
-// sends reports whether a number is written: absence does not stand for it, and
-// it is not a zero that the standard forbids.
-func (f *field) sends(n uint32) bool { return n != f.absent && n >= limits[f.id].least }
+// appendUnlessAbsent appends a number that absence does not stand for. A zero
+// that the standard forbids is taken as absent too.
+func (f *field) appendUnlessAbsent(dst []byte, n uint32, width int) []byte {
+	if n == f.absent || n < limits[f.id].least {
+		return dst
+	}
+	return f.appendNumber(dst, n, width)
+}
+
+// variableWidth marks a number that is sent as a variable byte integer.
+const variableWidth = 0
+
+// appendNumber appends the property with a number of width bytes.
+func (f *field) appendNumber(dst []byte, n uint32, width int) []byte {
+	dst = append(dst, byte(f.id))
+	switch width {
+	case 1:
+		return append(dst, byte(n))
+	case 2:
+		return binary.BigEndian.AppendUint16(dst, uint16(n))
+	case 4:
+		return binary.BigEndian.AppendUint32(dst, n)
+	}
+	return appendVarint(dst, n)
+}

@@ -80,8 +80,7 @@ func (n *node[K, V]) delete(filter string, key K) bool {
 }
 
 // Match calls visit once for each filter and key whose filter matches name, in no
-// particular order. visit must not keep the tree waiting for itself, but may
-// change it.
+// particular order. visit may change the tree.
 func (t *Tree[K, V]) Match(name string, visit func(key K, value V)) {
 	if name != "" {
 		t.match(&t.root, name, 0, visit)
