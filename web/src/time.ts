@@ -6,7 +6,6 @@ export const HOUR = 60 * MINUTE;
 export const DAY = 24 * HOUR;
 
 const clockFormat = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
-const dayFormat = new Intl.DateTimeFormat(undefined, { year: "numeric", month: "2-digit", day: "2-digit" });
 
 /** A length of time in its largest whole unit: "4 s", "6 min", "3 h", "12 days". */
 export function duration(ms: number): string {
@@ -28,8 +27,7 @@ export function age(at: number, now: number): string {
 /** Local time with seconds, and the date when it is not today's. */
 export function clock(at: number, now: number): string {
   const time = clockFormat.format(at);
-  const day = dayFormat.format(at);
-  return day === dayFormat.format(now) ? time : `${day} ${time}`;
+  return day(at) === day(now) ? time : `${day(at)} ${time}`;
 }
 
 /** The full ISO time, for titles. */
@@ -38,7 +36,9 @@ export function iso(at: number): string {
   return Number.isNaN(date.getTime()) ? String(at) : date.toISOString();
 }
 
-/** The local date. */
+/** The local date as 2026-11-23, which reads alike everywhere. */
 export function day(at: number): string {
-  return dayFormat.format(at);
+  const date = new Date(at);
+  const two = (n: number) => String(n).padStart(2, "0");
+  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
 }

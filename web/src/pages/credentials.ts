@@ -39,7 +39,7 @@ function firstReading(name: string, feed: Feed, scope: Scope): HTMLElement {
   const stop = feed.fleet.listen((device, reading) => {
     if (device.name !== name) return;
     stop();
-    fill(text, glyph("online"), "received at ", timeElement(reading.time), " · ", h("a", { href: devicePath(name) }, `Open ${name}`));
+    fill(text, glyph("online"), h("span", {}, "received at ", timeElement(reading.time), " · ", h("a", { href: devicePath(name) }, `Open ${name}`)));
   });
   scope.add(stop);
   return text;

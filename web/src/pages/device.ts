@@ -14,7 +14,7 @@ import { Samples } from "../samples";
 import { stateOf } from "../store";
 import { DAY, HOUR, MINUTE } from "../time";
 import { Charts } from "./charts";
-import { howToConnect } from "./howto";
+import { certificateWords, howToConnect } from "./howto";
 import { Messages } from "./messages";
 import { stateWords } from "./statewords";
 import { Values } from "./values";
@@ -41,6 +41,7 @@ class DeviceView {
   #charts = new Charts();
   #messages: Messages;
   #state = h("p", { class: "state" }, "…");
+  #certificate = h("p", { class: "muted" });
   #note = h("p", { class: "muted", role: "status" });
   #content = h("div", { class: "device" });
   #connect = h("div");
@@ -55,7 +56,7 @@ class DeviceView {
     this.#messages = new Messages(scope);
     const title = heading(name);
     title.title = name;
-    main.append(h("div", { class: "head device-head" }, title, this.#state), this.#content);
+    main.append(h("div", { class: "head device-head" }, title, this.#state, this.#certificate), this.#content);
     const range = h("div", { class: "section-head" }, h("h2", {}, "Readings"), this.#ranges());
     fill(this.#content, this.#values.element, range, this.#note, this.#charts.element, this.#messages.element, this.#connect);
 
@@ -132,7 +133,7 @@ class DeviceView {
 
   #unknown(): void {
     if (this.#samples.all.length) return;
-    setText(this.#state, "");
+    fill(this.#state);
     fill(
       this.#content,
       notice(
@@ -144,6 +145,8 @@ class DeviceView {
   }
 
   #describe(): void {
+    const soonest = this.#info?.certificates.toSorted((a, b) => a.notAfter - b.notAfter)[0];
+    fill(this.#certificate, soonest && "certificate ", soonest && certificateWords(soonest));
     fill(this.#connect, howToConnect(this.#name, this.#info, this.#context.feed.session.get()));
   }
 
@@ -154,7 +157,7 @@ class DeviceView {
     const wait = patience(device?.interval);
     if (device) {
       const state = stateOf(device, at);
-      fill(this.#state, glyph(state), stateWords(device, state, at));
+      fill(this.#state, glyph(state), h("span", {}, stateWords(device, state, at)));
     }
     const range = this.#range();
     const to = now();

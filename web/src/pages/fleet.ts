@@ -25,7 +25,7 @@ export function fleetPage(context: Context): string {
   const list = new FleetList(feed, scope);
   const place = h("div", { class: "fleet" });
   main.append(
-    h("div", { class: "head" }, heading("Devices"), h("div", { class: "summary" }, total, ...filters.map(({ button }) => button)), find),
+    h("div", { class: "head" }, heading("Devices"), total, h("div", { class: "summary", role: "group", "aria-label": "Filter by state" }, ...filters.map(({ button }) => button)), find),
     place,
   );
 

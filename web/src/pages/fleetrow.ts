@@ -9,7 +9,7 @@ import { trendPath } from "../trend";
 import { unitOf } from "../units";
 
 const SHOWN_FIELDS = 4;
-const WIDTH = 128;
+const WIDTH = 160;
 const HEIGHT = 24;
 const WORDS: Record<DeviceState, string> = { online: "online", quiet: "quiet", never: "never seen" };
 

@@ -1,6 +1,6 @@
 // How a device connects: where to, as whom, and commands that do it.
 
-import type { DeviceInfo, Session } from "../api";
+import type { Certificate, DeviceInfo, Session } from "../api";
 import { now } from "../clock";
 import { type Child, h } from "../dom";
 import { command, glyph, shell } from "../parts";
@@ -11,7 +11,7 @@ const SOON = 30 * DAY;
 
 /** Describes a device's certificates, policies and topic, and how to publish as it. */
 export function howToConnect(name: string, info: DeviceInfo | undefined, session: Session | undefined): HTMLElement {
-  const section = h("section", { "aria-label": "How this device connects" }, h("div", { class: "section-head" }, h("h2", {}, "How this device connects")));
+  const section = h("section", { class: "connect", "aria-label": "How this device connects" }, h("div", { class: "section-head" }, h("h2", {}, "How this device connects")));
   const topic = info?.topic ?? session?.topic ?? "";
   section.append(
     h(
@@ -51,18 +51,19 @@ function publishCommand(name: string, topic: string, { device }: Session): strin
 function certificates(info: DeviceInfo | undefined): Child[] {
   if (!info) return ["…"];
   if (!info.certificates.length) return ["none attached"];
-  return info.certificates.map(({ id, status, notAfter }) => {
-    const left = notAfter - now();
-    const ends = left < 0 ? `expired ${day(notAfter)}` : left < SOON ? `expires ${day(notAfter)}, in ${duration(left)}` : `expires ${day(notAfter)}`;
-    const bad = left < SOON || status !== "ACTIVE";
-    return h(
-      "span",
-      { class: bad ? "certificate alarm-text" : "certificate", title: iso(notAfter) },
-      bad && glyph("alarm"),
-      `${status === "ACTIVE" ? "active" : status.toLowerCase()}, ${ends} `,
-      h("code", { title: id }, `${id.slice(0, 12)}…`),
-    );
+  return info.certificates.map((certificate) => {
+    const id = h("code", { title: certificate.id }, `${certificate.id.slice(0, 12)}…`);
+    return h("span", { class: "certificate" }, certificateWords(certificate), " ", id);
   });
+}
+
+/** What is to be known of a certificate at a glance: its state when it is not active, and when it ends. */
+export function certificateWords({ status, notAfter }: Certificate): HTMLElement {
+  const left = notAfter - now();
+  const state = status === "ACTIVE" ? "" : `${status.toLowerCase()}, `;
+  const ends = left < 0 ? `expired ${day(notAfter)}` : `expires ${day(notAfter)}${left < SOON ? `, in ${duration(left)}` : ""}`;
+  const bad = left < SOON || state !== "";
+  return h("span", { class: bad ? "alarm-text" : "", title: iso(notAfter) }, bad && glyph("alarm"), state + ends);
 }
 
 function fact(term: string, ...values: Child[]): HTMLElement[] {

@@ -8,6 +8,7 @@ import type { Reading } from "../reading";
 import type { Scope } from "../signal";
 
 const KEPT = 5000;
+const FIRST = 12;
 const STEP = 50;
 
 export class Messages {
@@ -19,13 +20,13 @@ export class Messages {
   /** By arrival, oldest first. */
   #readings: Reading[] = [];
   #pausedAt: number | undefined;
-  #shown = STEP;
+  #shown = FIRST;
   #items = new Map<number, HTMLElement>();
   #frame = perFrame(() => this.#draw());
 
   constructor(scope: Scope) {
     const head = h("div", { class: "section-head" }, h("h2", {}, "Last messages"), this.#pause);
-    this.element = h("section", { "aria-label": "Last messages" }, head, this.#none, this.#list, this.#more);
+    this.element = h("section", { class: "messages-section", "aria-label": "Last messages" }, head, this.#none, this.#list, this.#more);
     scope.add(this.#frame.cancel);
     scope.on(this.#pause, "click", () => this.#toggle());
     scope.on(this.#more, "click", () => {

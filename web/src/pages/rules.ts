@@ -43,8 +43,8 @@ function ruleElement(rule: api.Rule, session: api.Session | undefined): HTMLElem
 }
 
 function ruleState(rule: api.Rule): Array<Node | string> {
-  if (!rule.enabled) return [glyph("never"), "disabled: it does not fire"];
-  if (!rule.permission) return [glyph("alarm"), "enabled, but without permission: it does not fire"];
+  if (!rule.enabled) return [glyph("never"), h("span", {}, "disabled: it does not fire")];
+  if (!rule.permission) return [glyph("alarm"), h("span", {}, "enabled, but without permission: it does not fire")];
   return [glyph("online"), "enabled"];
 }
 

@@ -38,7 +38,7 @@ export class Values {
     const value = h("span", { class: "figure" });
     const age = h("span", { class: "age" });
     const unit = unitOf(name);
-    const element = h("div", { class: "current" }, h("dt", { title: name }, name), h("dd", {}, value, unit && h("span", { class: "unit" }, unit)), h("dd", {}, age));
+    const element = h("div", { class: "current" }, h("dt", { title: name }, name), h("dd", { class: "reading" }, value, unit && h("span", { class: "unit" }, unit)), h("dd", {}, age));
     this.element.append(element);
     const cell: Cell = { element, value, age, shown: undefined };
     this.#cells.set(name, cell);
