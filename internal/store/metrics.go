@@ -1,0 +1,77 @@
+package store
+
+import (
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics are the store's figures; they count even when nothing is registered.
+type metrics struct {
+	registry   prometheus.Registerer // nil: none
+	registered []prometheus.Collector
+
+	commits    prometheus.Histogram
+	sync       prometheus.Histogram
+	refused    prometheus.Counter
+	duplicates prometheus.Counter
+}
+
+func newMetrics(registry prometheus.Registerer, s *Store) (*metrics, error) {
+	m := &metrics{
+		registry: registry,
+		commits: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "fieldline_store_batch_commits", Help: "Commits that shared one sync.",
+			Buckets: prometheus.ExponentialBuckets(1, 4, 8),
+		}),
+		sync: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "fieldline_store_sync_seconds", Help: "Time that a batch, once applied, was waited for until it was durable.",
+			Buckets: prometheus.ExponentialBuckets(0.00005, 2, 16),
+		}),
+		refused: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "fieldline_store_refused_total", Help: "Commits refused for want of space on the disk or in the outbox.",
+		}),
+		duplicates: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "fieldline_store_duplicates_total", Help: "Retransmissions whose effects had been applied before.",
+		}),
+	}
+	if registry == nil {
+		return m, nil
+	}
+	gauge := func(name, help string, value func() float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "fieldline_store_" + name, Help: help}, value)
+	}
+	for _, c := range []prometheus.Collector{
+		m.commits, m.sync, m.refused, m.duplicates,
+		gauge("queued_bytes", "Bytes of commits between submission and release.", func() float64 { return float64(s.queue.held.Load()) }),
+		gauge("last_seq", "Seq of the last durable reading.", func() float64 { return float64(s.released.load()) }),
+		gauge("free_bytes", "Free space on the disk of the data folder.", func() float64 { return float64(s.space.free.Load()) }),
+		gauge("disk_bytes", "Bytes that the database takes on the disk.", func() float64 { return float64(s.engine.Metrics().DiskSpaceUsage()) }),
+		gauge("read_amplification", "Tables that a read may have to look into.", func() float64 { return float64(s.engine.Metrics().ReadAmp()) }),
+		gauge("outbox_bytes", "Bytes of outbox entries that wait.", func() float64 { return float64(s.outbox.total()) }),
+	} {
+		if err := registry.Register(c); err != nil {
+			m.unregister()
+			return nil, fmt.Errorf("register metrics: %w", err)
+		}
+		m.registered = append(m.registered, c)
+	}
+	return m, nil
+}
+
+// unregister takes the figures back: those of a closed store cannot be read.
+func (m *metrics) unregister() {
+	for _, c := range m.registered {
+		m.registry.Unregister(c)
+	}
+	m.registered = nil
+}
+
+// total returns the bytes that wait in the outbox, of all actions.
+func (o *outbox) total() (sum int64) {
+	o.bytes.Range(func(_, n any) bool {
+		sum += n.(interface{ Load() int64 }).Load()
+		return true
+	})
+	return sum
+}
