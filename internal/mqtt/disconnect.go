@@ -38,13 +38,16 @@ func (d *Disconnect) fields() []field {
 	}
 }
 
-// AppendDisconnect appends a DISCONNECT packet.
+// AppendDisconnect appends a DISCONNECT packet in its shortest form.
 func AppendDisconnect(dst []byte, v Version, d *Disconnect) []byte {
 	start := len(dst)
 	dst = append(dst, byte(DisconnectPacket)<<4)
-	if v == V5 {
+	plain := d.ReasonString == "" && d.SessionExpiry == nil && d.ServerReference == "" && len(d.User) == 0
+	if v == V5 && !(plain && d.Code == NormalDisconnection) {
 		dst = append(dst, byte(d.Code))
-		dst = appendProperties(dst, d.fields())
+		if !plain {
+			dst = appendProperties(dst, d.fields())
+		}
 	}
 	return closePacket(dst, start)
 }
