@@ -24,7 +24,8 @@ func readPEM(path, kind string) ([]byte, error) {
 
 // damaged says that a file of ours is not as we wrote it.
 func damaged(path, trouble string) error {
-	return fmt.Errorf("%s is damaged (%s); restore it from a backup: %w", path, trouble, iot.ErrInvalid)
+	return fmt.Errorf("%s is damaged (%s); restore it from a backup, or without one empty %s: a new root is made, and every device needs a new certificate: %w",
+		path, trouble, filepath.Dir(path), iot.ErrInvalid)
 }
 
 // writeFile replaces a file as a whole: after a crash it holds either the old
