@@ -1,0 +1,3 @@
+module github.com/fieldline-iot/fieldline/compat
+
+go 1.26
