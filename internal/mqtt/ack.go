@@ -20,7 +20,7 @@ type Ack struct {
 func DecodeAck(packet []byte, v Version) (Ack, error) {
 	a := Ack{Type: PacketType(packet)}
 	if a.Type < PubackPacket || a.Type > PubcompPacket {
-		return a, &Error{ProtocolError, "the packet is not of the expected type"}
+		return a, wrongType()
 	}
 	r := open(packet, a.Type)
 	a.PacketID = r.packetID()

@@ -135,13 +135,15 @@ func open(packet []byte, want Type) reader {
 	case err != nil:
 		return reader{err: err}
 	case PacketType(packet) != want:
-		return reader{err: &Error{ProtocolError, "the packet is not of the expected type"}}
+		return reader{err: wrongType()}
 	case size == 0 || size != len(packet):
 		return reader{err: malformed("the packet's length is not its remaining length")}
 	}
 	_, width, _ := varint(packet[1:])
 	return reader{rest: packet[1+width:]}
 }
+
+func wrongType() error { return &Error{ProtocolError, "the packet is not of the expected type"} }
 
 // closePacket inserts the remaining length of the packet that begins at start,
 // whose body has been appended right behind its first byte.

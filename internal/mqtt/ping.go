@@ -4,7 +4,7 @@ package mqtt
 func DecodePing(packet []byte) error {
 	t := PacketType(packet)
 	if t != PingreqPacket && t != PingrespPacket {
-		return &Error{ProtocolError, "the packet is not of the expected type"}
+		return wrongType()
 	}
 	r := open(packet, t)
 	return r.end()

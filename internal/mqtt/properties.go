@@ -2,6 +2,7 @@ package mqtt
 
 import (
 	"encoding/binary"
+	"fmt"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
 )
@@ -90,13 +91,14 @@ func (r *reader) properties(fields []field) {
 	block := reader{rest: r.take(int(length))}
 	var seen uint64
 	for len(block.rest) > 0 {
-		f := findField(fields, block.varint())
+		id := block.varint()
+		f := findField(fields, id)
 		switch {
 		case block.err != nil:
 		case f == nil:
-			block.fail(MalformedPacket, "a property does not belong to the packet type (§2.2.2.2)")
+			block.fail(MalformedPacket, fmt.Sprintf("property %d does not belong to the packet type (§2.2.2.2)", id))
 		case seen&(1<<f.id) != 0 && !f.repeats():
-			block.fail(ProtocolError, "a property occurs twice (§2.2.2.2)")
+			block.fail(ProtocolError, fmt.Sprintf("property %d occurs twice (§2.2.2.2)", id))
 		default:
 			seen |= 1 << f.id
 			f.decode(&block)
@@ -161,7 +163,7 @@ func (f *field) decode(r *reader) {
 // check returns n, having refused it when it is out of the property's limits.
 func (f *field) check(r *reader, n uint32) uint32 {
 	if l := limits[f.id]; l.most != 0 && (n < l.least || n > l.most) {
-		r.fail(l.code, "the value of a property is out of its range (§2.2.2.2)")
+		r.fail(l.code, fmt.Sprintf("property %d is %d, out of its range (§2.2.2.2)", f.id, n))
 	}
 	return n
 }
@@ -189,17 +191,11 @@ func (f *field) append(dst []byte) []byte {
 	case *denial:
 		return f.appendUnlessAbsent(dst, uint32(bit(!bool(*v), 1)), 1)
 	case **uint8:
-		if *v != nil {
-			return f.appendNumber(dst, uint32(**v), 1)
-		}
+		return appendUnlessNil(dst, f, *v, 1)
 	case **uint16:
-		if *v != nil {
-			return f.appendNumber(dst, uint32(**v), 2)
-		}
+		return appendUnlessNil(dst, f, *v, 2)
 	case **uint32:
-		if *v != nil {
-			return f.appendNumber(dst, **v, 4)
-		}
+		return appendUnlessNil(dst, f, *v, 4)
 	case *string:
 		if *v != "" {
 			return appendBytes(append(dst, byte(f.id)), *v)
@@ -227,6 +223,13 @@ func (f *field) appendUnlessAbsent(dst []byte, n uint32, width int) []byte {
 		return dst
 	}
 	return f.appendNumber(dst, n, width)
+}
+
+func appendUnlessNil[N uint8 | uint16 | uint32](dst []byte, f *field, n *N, width int) []byte {
+	if n == nil {
+		return dst
+	}
+	return f.appendNumber(dst, uint32(*n), width)
 }
 
 // variableWidth marks a number that is sent as a variable byte integer.
