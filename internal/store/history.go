@@ -200,14 +200,14 @@ func (e *engine) historyRow(device string, at iot.HistoryPos) (iot.Reading, erro
 
 // DropHistoryBefore deletes the history buckets that end at or before ms
 // (milliseconds since the epoch), and what the seq index says of readings that
-// arrived before. The latest readings stay. It need not be synced: a drop that a
+// arrived before the end of the last of them. The latest readings stay. It need not be synced: a drop that a
 // power cut takes back is done again by the next one.
 func (s *Store) DropHistoryBefore(ms int64) error {
 	limit := bucketOf(ms)
 	if err := s.engine.unlistBuckets(limit); err != nil {
 		return fmt.Errorf("drop history: %w", err)
 	}
-	firstKept, err := s.engine.seqIndexFrom(ms)
+	firstKept, err := s.engine.seqIndexFrom(limit * bucketMillis)
 	if err != nil {
 		return fmt.Errorf("drop history: %w", err)
 	}
