@@ -104,7 +104,7 @@ func (t *target) subject(r *request) string {
 // then it does not apply at all.
 func (r *rule) matches(req *request) bool {
 	named, resolved := r.names(req)
-	if named == r.statement.notRes || r.statement.notRes && r.statement.allow && !resolved {
+	if named == r.statement.notResource || r.statement.notResource && r.statement.allow && !resolved {
 		return false
 	}
 	_, failed := r.failedCondition(req)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
@@ -26,13 +25,13 @@ type Document struct {
 
 // statement is one statement as it was written, with its parts parsed.
 type statement struct {
-	sid        string
-	allow      bool
-	actions    []string // patterns, as written
-	notAction  bool     // the statement is about all other actions
-	resources  []resource
-	notRes     bool // the statement is about all other resources
-	conditions []condition
+	sid         string
+	allow       bool
+	actions     []string // patterns, as written
+	notAction   bool     // the statement is about all other actions
+	resources   []resource
+	notResource bool // the statement is about all other resources
+	conditions  []condition
 }
 
 // Parse reads a policy document of at most 2048 characters, white space not
@@ -181,7 +180,7 @@ func stringList(part string, raw json.RawMessage, scalars bool) ([]string, error
 		dec := json.NewDecoder(bytes.NewReader(element))
 		dec.UseNumber()
 		var value any
-		if err := dec.Decode(&value); err != nil && err != io.EOF {
+		if err := dec.Decode(&value); err != nil {
 			return nil, invalid(part, "%s", err)
 		}
 		switch v := value.(type) {
@@ -199,47 +198,60 @@ func stringList(part string, raw json.RawMessage, scalars bool) ([]string, error
 	return list, nil
 }
 
+// jsonDocument and jsonStatement are the canonical form of a document.
+type jsonDocument struct {
+	Version   string
+	ID        string `json:"Id,omitempty"`
+	Statement []jsonStatement
+}
+
+type jsonStatement struct {
+	Sid         string `json:",omitempty"`
+	Effect      string
+	Action      []string                       `json:",omitempty"`
+	NotAction   []string                       `json:",omitempty"`
+	Resource    []string                       `json:",omitempty"`
+	NotResource []string                       `json:",omitempty"`
+	Condition   map[string]map[string][]string `json:",omitempty"`
+}
+
 // MarshalJSON writes the document in one canonical form; parsing that gives a
 // document that decides the same.
 func (d *Document) MarshalJSON() ([]byte, error) {
-	type jsonStatement struct {
-		Sid         string `json:",omitempty"`
-		Effect      string
-		Action      []string                       `json:",omitempty"`
-		NotAction   []string                       `json:",omitempty"`
-		Resource    []string                       `json:",omitempty"`
-		NotResource []string                       `json:",omitempty"`
-		Condition   map[string]map[string][]string `json:",omitempty"`
-	}
-	var out struct {
-		Version   string
-		ID        string `json:"Id,omitempty"`
-		Statement []jsonStatement
-	}
-	out.Version, out.ID = d.version, d.id
+	out := jsonDocument{Version: d.version, ID: d.id}
 	for i := range d.statements {
-		s := &d.statements[i]
-		js := jsonStatement{Sid: s.sid, Effect: s.effect()}
-		if s.notAction {
-			js.NotAction = s.actions
-		} else {
-			js.Action = s.actions
-		}
-		if s.notRes {
-			js.NotResource = s.resourceTexts()
-		} else {
-			js.Resource = s.resourceTexts()
-		}
-		for _, c := range s.conditions {
-			if js.Condition == nil {
-				js.Condition = map[string]map[string][]string{}
-			}
-			if js.Condition[c.label] == nil {
-				js.Condition[c.label] = map[string][]string{}
-			}
-			js.Condition[c.label][c.key.name] = c.texts
-		}
-		out.Statement = append(out.Statement, js)
+		out.Statement = append(out.Statement, d.statements[i].canonical())
 	}
 	return json.Marshal(out)
+}
+
+func (s *statement) canonical() jsonStatement {
+	out := jsonStatement{Sid: s.sid, Effect: "Deny"}
+	if s.allow {
+		out.Effect = "Allow"
+	}
+	if s.notAction {
+		out.NotAction = s.actions
+	} else {
+		out.Action = s.actions
+	}
+	resources := make([]string, len(s.resources))
+	for i, r := range s.resources {
+		resources[i] = r.text
+	}
+	if s.notResource {
+		out.NotResource = resources
+	} else {
+		out.Resource = resources
+	}
+	for _, c := range s.conditions {
+		if out.Condition == nil {
+			out.Condition = map[string]map[string][]string{}
+		}
+		if out.Condition[c.label] == nil {
+			out.Condition[c.label] = map[string][]string{}
+		}
+		out.Condition[c.label][c.key.name] = c.texts
+	}
+	return out
 }

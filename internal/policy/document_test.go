@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
 )
@@ -234,13 +233,4 @@ func FuzzPattern(f *testing.F) {
 			t.Errorf("%q on %q: %t, want %t", text, s, got, want)
 		}
 	})
-}
-
-func TestDates(t *testing.T) {
-	want := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
-	for _, text := range []string{"2026-11-23T10:00:00Z", "2026-11-23T10:00Z", "2026-11-23T12:00:00+02:00", "2026-11-23T10:00:00", "1795428000"} {
-		if got, ok := parseDate(text); !ok || !got.Equal(want) {
-			t.Errorf("%s: %v %t", text, got, ok)
-		}
-	}
 }

@@ -34,8 +34,8 @@ func (s *policySet) explain(req *request, acct iot.Account) string {
 // nearMiss says what keeps an Allow from applying to a request that it seems to
 // be meant for; "" when it is about other resources.
 func (r *rule) nearMiss(req *request) string {
-	if named, resolved := r.names(req); named != r.statement.notRes {
-		if r.statement.notRes && !resolved {
+	if named, resolved := r.names(req); named != r.statement.notResource {
+		if r.statement.notResource && !resolved {
 			return r.missingVariable(req.who)
 		}
 		c, failed := r.failedCondition(req)

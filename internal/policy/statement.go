@@ -67,7 +67,7 @@ func (s *statement) parseMember(part string, m member) (err error) {
 		s.notAction = m.name == "NotAction"
 		s.actions, err = parseActions(at, m.value)
 	case "Resource", "NotResource":
-		s.notRes = m.name == "NotResource"
+		s.notResource = m.name == "NotResource"
 		s.resources, err = parseResources(at, m.value)
 	case "Condition":
 		s.conditions, err = parseConditions(at, m.value)
@@ -75,21 +75,6 @@ func (s *statement) parseMember(part string, m member) (err error) {
 		return invalid(part, "unknown member %q; there are Sid, Effect, Action, NotAction, Resource, NotResource and Condition", m.name)
 	}
 	return err
-}
-
-func (s *statement) effect() string {
-	if s.allow {
-		return "Allow"
-	}
-	return "Deny"
-}
-
-func (s *statement) resourceTexts() []string {
-	texts := make([]string, len(s.resources))
-	for i, r := range s.resources {
-		texts[i] = r.text
-	}
-	return texts
 }
 
 // appliesTo reports whether the statement is about act.

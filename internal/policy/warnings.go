@@ -24,7 +24,7 @@ func (d *Document) Warnings(acct iot.Account) []string {
 
 // warnBreadth finds what is allowed on every client, topic or filter.
 func (s *statement) warnBreadth(acct iot.Account) []string {
-	if !s.allow || s.notRes {
+	if !s.allow || s.notResource {
 		return nil
 	}
 	var wide []Action
@@ -104,7 +104,7 @@ func (s *statement) warnActions(acct iot.Account) []string {
 		case !slices.ContainsFunc(knownActions(), named):
 			all = append(all, fmt.Sprintf("names %s, which is no action of a device; a device's are %s",
 				text, join(slices.Collect(slices.Values(knownActions()[:checked])))))
-		case s.notAction || s.notRes || strings.ContainsAny(text, "*?"):
+		case s.notAction || s.notResource || strings.ContainsAny(text, "*?"):
 		default:
 			if act, ok := checkedAction(text); ok && !s.hasTarget(act) {
 				all = append(all, fmt.Sprintf("names %s, which is checked on %s/…, but no such resource; add %s",
