@@ -1,5 +1,5 @@
 import type { Feed } from "./feed";
-import type { Router } from "./router";
+import type { Route, Router } from "./router";
 import type { Scope } from "./signal";
 
 /** What a page is given. A page is a function that fills `main` and returns its title. */
@@ -10,6 +10,6 @@ export interface Context {
   readonly main: HTMLElement;
   /** Ends when the page is left. */
   readonly scope: Scope;
-  /** Whether the visitor returns to the page, rather than opens it. */
-  readonly back: boolean;
+  /** The page that was left for this one, when the visitor came back from it. */
+  readonly backFrom: Route | undefined;
 }

@@ -17,17 +17,17 @@ import { Scope } from "./signal";
 const feed = new Feed();
 const frame = shell(feed);
 let scope = new Scope();
-let first = true;
+let shown: Route | undefined;
 
 const router = new Router((route, back) => {
   scope.close();
   scope = new Scope();
   frame.main.replaceChildren();
   frame.mark(route.page);
-  const title = render(route, { feed, router, main: frame.main, scope, back });
+  const title = render(route, { feed, router, main: frame.main, scope, backFrom: back ? shown : undefined });
   document.title = `${title} · Fieldline`;
-  if (!first && !frame.main.contains(document.activeElement)) frame.main.querySelector("h1")?.focus({ preventScroll: true });
-  first = false;
+  if (shown && !frame.main.contains(document.activeElement)) frame.main.querySelector("h1")?.focus({ preventScroll: true });
+  shown = route;
 });
 
 function render(route: Route, context: Context): string {

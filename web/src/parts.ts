@@ -72,6 +72,7 @@ export function shell(word: string): string {
 function mend(error: ApiError): string {
   if (error.status === 0) return "Is “fieldline up” still running? This page goes on by itself once it answers.";
   if (error.status === 401 || error.status === 403) return "Open the link that “fieldline up” printed, or run “fieldline login” for a new one.";
+  if (error.status === 409) return "Choose another name.";
   if (error.status === 429) return "The server is busy: wait a moment and try again.";
   if (error.status >= 500) return "The server's log says why.";
   if (error.status < 0) return "The page may be older than the server: load it again.";

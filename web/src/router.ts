@@ -81,8 +81,9 @@ export class Router {
 
   #render(back: boolean): void {
     const { y } = entry();
+    scrollTo(0, 0);
     this.#show(routeOf(location.pathname), back);
-    scrollTo(0, back ? y : 0);
+    if (back) scrollTo(0, y);
   }
 
   #click(event: MouseEvent): void {

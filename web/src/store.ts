@@ -12,6 +12,7 @@ export type DeviceState = "online" | "quiet" | "never";
 
 export interface Device {
   readonly name: string;
+  readonly key: string;
   thing: boolean;
   /** Its MQTT connection, while it has one. */
   connected: { readonly since: number; readonly source: string } | undefined;
@@ -31,7 +32,15 @@ export interface Device {
 
 type Listener = (device: Device, reading: Reading) => void;
 
-const byName = new Intl.Collator(undefined, { numeric: true }).compare;
+/** What devices are sorted by: the name without case, numbers by their value. Ten thousand of these compare faster than a collator does. */
+function sortKey(name: string): string {
+  return name.toLowerCase().replace(/[0-9]+/g, (digits) => digits.padStart(16, "0"));
+}
+
+function byKey(a: Device, b: Device): number {
+  if (a.key !== b.key) return a.key < b.key ? -1 : 1;
+  return a.name < b.name ? -1 : 1;
+}
 
 export class Fleet {
   /** Counts changes to which devices there are. */
@@ -52,7 +61,7 @@ export class Fleet {
 
   /** Every device, by name, numbers in names by their value. */
   sorted(): readonly Device[] {
-    this.#sorted ??= [...this.#devices.values()].sort((a, b) => byName(a.name, b.name) || (a.name < b.name ? -1 : 1));
+    this.#sorted ??= [...this.#devices.values()].sort(byKey);
     return this.#sorted;
   }
 
@@ -136,6 +145,7 @@ export class Fleet {
     if (!device) {
       device = {
         name,
+        key: sortKey(name),
         thing: false,
         connected: undefined,
         goneAt: undefined,

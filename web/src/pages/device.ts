@@ -12,7 +12,7 @@ import type { Reading } from "../reading";
 import { parameter, setParameter } from "../router";
 import { Samples } from "../samples";
 import { stateOf } from "../store";
-import { DAY, HOUR, MINUTE } from "../time";
+import { clock, DAY, HOUR, MINUTE } from "../time";
 import { Charts } from "./charts";
 import { certificateWords, howToConnect } from "./howto";
 import { Messages } from "./messages";
@@ -47,6 +47,8 @@ class DeviceView {
   #connect = h("div");
   #info: api.DeviceInfo | undefined;
   #load = 0;
+  /** What is to be said of the history once it is there. */
+  #loaded: string | undefined;
   #frame = perFrame(() => this.#draw());
 
   constructor(context: Context, name: string) {
@@ -102,12 +104,14 @@ class DeviceView {
   async #history(): Promise<void> {
     const load = ++this.#load;
     const stopped = () => this.#context.scope.closed || load !== this.#load;
+    this.#loaded = undefined;
     setText(this.#note, "Loading the history…");
     try {
       const from = now() - this.#range();
       const whole = await api.history(this.#name, { from, most: MOST }, (page) => this.#take(page), stopped);
       if (stopped()) return;
-      setText(this.#note, whole ? "" : `Showing the newest ${MOST.toLocaleString()} readings of this range.`);
+      this.#loaded = whole ? "" : `Showing the newest ${MOST.toLocaleString()} readings of this range.`;
+      this.#frame.ask();
     } catch (cause) {
       if (stopped()) return;
       const error = asApiError(cause);
@@ -146,7 +150,7 @@ class DeviceView {
 
   #describe(): void {
     const soonest = this.#info?.certificates.toSorted((a, b) => a.notAfter - b.notAfter)[0];
-    fill(this.#certificate, soonest && "certificate ", soonest && certificateWords(soonest));
+    fill(this.#certificate, soonest && certificateWords(soonest, "certificate "));
     fill(this.#connect, howToConnect(this.#name, this.#info, this.#context.feed.session.get()));
   }
 
@@ -157,13 +161,23 @@ class DeviceView {
     const wait = patience(device?.interval);
     if (device) {
       const state = stateOf(device, at);
-      fill(this.#state, glyph(state), h("span", {}, stateWords(device, state, at)));
+      const lost = feed.live.state.get().kind === "lost";
+      fill(this.#state, glyph(state), h("span", {}, stateWords(device, state, at), lost && ` · as of ${clock(at, now())}`));
     }
     const range = this.#range();
     const to = now();
     this.#prune(to - range);
     this.#values.update(this.#samples, at, wait);
     this.#charts.draw(this.#samples, to - range, to, wait);
+    if (this.#loaded !== undefined) setText(this.#note, this.#loaded || this.#silence(to - range));
+  }
+
+  /** What to say where the charts have nothing to show. */
+  #silence(from: number): string {
+    const last = this.#samples.all.at(-1)?.reading;
+    this.#content.classList.toggle("unheard", !last);
+    if (!last) return "No reading yet. The first one appears here by itself.";
+    return last.time < from ? `No reading in this range. The last one is of ${clock(last.time, now())}.` : "";
   }
 
   /** Drops what left the range, but keeps the newest reading: a quiet device still has its last values. */

@@ -48,6 +48,7 @@ export function fleetPage(context: Context): string {
     event.preventDefault();
   });
   update();
+  if (context.backFrom?.page === "device") list.select(context.backFrom.name);
 
   function clear(): void {
     if (find.value === "") find.blur();

@@ -16,6 +16,7 @@ const SPARE = 6;
 export class FleetList {
   readonly element: HTMLElement;
   #feed: Feed;
+  #head = columns();
   #body = h("div", { class: "rows", role: "rowgroup" });
   #devices: readonly Device[] = [];
   #rows = new Map<string, FleetRow>();
@@ -28,7 +29,7 @@ export class FleetList {
   constructor(feed: Feed, scope: Scope) {
     this.#feed = feed;
     this.#loader = new TrendLoader(feed, scope);
-    this.element = h("div", { class: "table", role: "table", "aria-label": "Devices" }, columns(), this.#body);
+    this.element = h("div", { class: "table", role: "table", "aria-label": "Devices" }, this.#head, this.#body);
     scope.add(this.#frame.cancel);
     scope.add(
       feed.fleet.listen((device) => {
@@ -57,10 +58,16 @@ export class FleetList {
     if (!device) return;
     const height = this.#rowHeight();
     const top = this.#body.getBoundingClientRect().top;
-    const covered = parseFloat(getComputedStyle(this.#body).getPropertyValue("--covered-px")) || 96;
-    scrollBy(0, reveal(index, height, -top, innerHeight, covered, 8) + top);
+    const frame = parseFloat(document.documentElement.style.getPropertyValue("--top")) || 0;
+    scrollBy(0, reveal(index, height, -top, innerHeight, frame + this.#head.offsetHeight, 8) + top);
     this.#draw();
     this.#rows.get(device.name)?.link.focus({ preventScroll: true });
+  }
+
+  /** Moves the focus to the row of a device, if it is listed. */
+  select(name: string): void {
+    const index = this.#devices.findIndex((device) => device.name === name);
+    if (index >= 0) this.focus(index);
   }
 
   /** Opens the first device. */
@@ -89,8 +96,12 @@ export class FleetList {
     this.#recycle(new Set(wanted.map((device) => device.name)));
     const at = this.#feed.asOf();
     const second = Math.floor(at / 1000);
+    let next = this.#body.firstElementChild;
     wanted.forEach((device, i) => {
       const row = this.#row(device);
+      // In the page's order too, for Tab and for screen readers; rows that stay are not moved and keep the focus.
+      if (row.element === next) next = next.nextElementSibling;
+      else this.#body.insertBefore(row.element, next);
       row.place(from + i, height);
       if (this.#dirty.has(device.name) || this.#drawn !== second) row.update(device, stateOf(device, at), at);
       this.#loader.want(device);
@@ -105,7 +116,6 @@ export class FleetList {
     row = this.#pool.pop() ?? new FleetRow();
     row.assign(device);
     this.#rows.set(device.name, row);
-    this.#body.append(row.element);
     this.#dirty.add(device.name);
     return row;
   }

@@ -58,12 +58,12 @@ function certificates(info: DeviceInfo | undefined): Child[] {
 }
 
 /** What is to be known of a certificate at a glance: its state when it is not active, and when it ends. */
-export function certificateWords({ status, notAfter }: Certificate): HTMLElement {
+export function certificateWords({ status, notAfter }: Certificate, prefix = ""): HTMLElement {
   const left = notAfter - now();
   const state = status === "ACTIVE" ? "" : `${status.toLowerCase()}, `;
   const ends = left < 0 ? `expired ${day(notAfter)}` : `expires ${day(notAfter)}${left < SOON ? `, in ${duration(left)}` : ""}`;
   const bad = left < SOON || state !== "";
-  return h("span", { class: bad ? "alarm-text" : "", title: iso(notAfter) }, bad && glyph("alarm"), state + ends);
+  return h("span", { class: bad ? "alarm-text" : "", title: iso(notAfter) }, bad && glyph("alarm"), prefix + state + ends);
 }
 
 function fact(term: string, ...values: Child[]): HTMLElement[] {

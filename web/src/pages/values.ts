@@ -3,7 +3,7 @@
 import { h, setText, tint } from "../dom";
 import { setAge } from "../parts";
 import type { Samples } from "../samples";
-import { iso } from "../time";
+import { clock, iso } from "../time";
 import { unitOf } from "../units";
 
 interface Cell {
@@ -29,8 +29,9 @@ export class Values {
         if (cell.shown !== undefined) tint(cell.value);
         cell.shown = key;
       }
-      cell.element.classList.toggle("stale", asOf - reading.time > patience);
-      setAge(cell.age, reading.time);
+      const stale = asOf - reading.time > patience;
+      cell.element.classList.toggle("stale", stale);
+      setAge(cell.age, reading.time, stale ? `since ${clock(reading.time, asOf)}, ` : "");
     }
   }
 
