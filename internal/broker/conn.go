@@ -1,0 +1,279 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/fieldline-iot/fieldline/internal/iot"
+	"github.com/fieldline-iot/fieldline/internal/mqtt"
+)
+
+// conn is one MQTT connection. Fields without a note belong to the goroutine
+// that reads it.
+type conn struct {
+	b    *Broker
+	nc   net.Conn
+	peer peer
+
+	// What CONNECT said, fixed before others can find the connection.
+	log        *slog.Logger
+	version    mqtt.Version // 0 before CONNECT
+	clientID   string
+	attributes []string      // what it asks for, as policies name it
+	keepAlive  time.Duration // 0: none
+	problem    bool          // wants reason strings
+	maxPacket  int           // largest packet that the client takes; 0: any
+	since      time.Time
+
+	connectBy time.Time // CONNECT must have come
+	connected bool      // CONNACK is on its way
+	in        input
+	arrived   time.Time // of the bytes in the input
+	incoming  mqtt.Publish
+	publishes decisions // about iot:Publish
+	aliases   []string  // topics by alias - 1; "" for an alias without one
+	lane      *iot.Lane
+
+	identity atomic.Pointer[identity]
+	acks     ackRing
+	out      outbound
+	subs     subscriptions
+	denials  throttle
+
+	cause       atomic.Pointer[error] // why the connection ends; the first one stands
+	interrupted chan struct{}         // closed when cause is set
+	done        chan struct{}         // closed when nothing more is read or submitted
+}
+
+// Why connections end that no reason code tells of.
+var (
+	errGoodbye     = errors.New("the client disconnected")
+	errInterrupted = errors.New("interrupted") // look at cause
+)
+
+// errShuttingDown ends all connections when Run ends.
+var errShuttingDown error = &mqtt.Error{Code: mqtt.ServerShuttingDown, Reason: "the broker is stopping"}
+
+func newConn(b *Broker, nc net.Conn, p peer, connectBy time.Time) *conn {
+	c := &conn{
+		b: b, nc: nc, peer: p, connectBy: connectBy,
+		interrupted: make(chan struct{}),
+		done:        make(chan struct{}),
+	}
+	c.acks.conn, c.out.conn = c, c
+	return c
+}
+
+// serve serves the connection to its end. The caller holds a place in
+// b.arriving, which serve gives back.
+func (c *conn) serve(ctx context.Context) {
+	defer context.AfterFunc(ctx, func() { c.interrupt(errShuttingDown) })()
+	err := c.admit()
+	<-c.b.arriving
+	if err == nil {
+		err = c.read()
+	}
+	c.end(err)
+}
+
+// interrupt makes the connection end for a reason: an *[mqtt.Error] when the
+// client is to be told. The first reason stands. It does not block and may be
+// called from any goroutine, with the connection's locks held except that of
+// its outbound side.
+func (c *conn) interrupt(why error) {
+	if !c.cause.CompareAndSwap(nil, &why) {
+		return
+	}
+	close(c.interrupted)
+	c.out.refuse()
+	c.nc.SetReadDeadline(time.Unix(1, 0)) // wakes the reader
+}
+
+// read handles packets until the connection is to end, and returns why.
+func (c *conn) read() error {
+	for {
+		packet, err := c.next()
+		if err != nil {
+			return err
+		}
+		if err := c.handle(packet); err != nil {
+			return err
+		}
+	}
+}
+
+// handle does what one packet asks for. An error ends the connection.
+func (c *conn) handle(packet []byte) error {
+	switch kind := mqtt.PacketType(packet); kind {
+	case mqtt.PublishPacket:
+		return c.publish(packet)
+	case mqtt.PubackPacket:
+		ack, err := mqtt.DecodeAck(packet, c.version)
+		if err == nil {
+			c.out.acknowledged(ack.PacketID)
+		}
+		return err
+	case mqtt.SubscribePacket:
+		return c.subscribe(packet)
+	case mqtt.UnsubscribePacket:
+		return c.unsubscribe(packet)
+	case mqtt.PingreqPacket:
+		if err := mqtt.DecodePing(packet); err != nil {
+			return err
+		}
+		c.out.send(mqtt.AppendPingresp)
+		return nil
+	case mqtt.DisconnectPacket:
+		if _, err := mqtt.DecodeDisconnect(packet, c.version); err != nil {
+			return err
+		}
+		return errGoodbye
+	case mqtt.ConnectPacket:
+		return &mqtt.Error{Code: mqtt.ProtocolError, Reason: "a second CONNECT [MQTT-3.1.0-2]"}
+	default:
+		return &mqtt.Error{Code: mqtt.ProtocolError, Reason: fmt.Sprintf("a client may not send %s here", kind)}
+	}
+}
+
+// next returns the next packet, which is good until the following call.
+func (c *conn) next() ([]byte, error) {
+	for {
+		if c.cause.Load() != nil {
+			return nil, errInterrupted
+		}
+		packet, err := c.in.next(c.b.maxPacket)
+		if packet != nil || err != nil {
+			return packet, err
+		}
+		if err := c.fill(); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// fill waits for more bytes from the client.
+func (c *conn) fill() error {
+	c.out.awaitRoom(c.interrupted)
+	c.nc.SetReadDeadline(c.deadline())
+	// Looked at after the deadline is set: either this sees the interrupt, or the
+	// interrupt's own deadline came later and ends the read.
+	if c.cause.Load() != nil {
+		return errInterrupted
+	}
+	n, err := c.nc.Read(c.in.room())
+	c.in.filled(n)
+	c.arrived = time.Now()
+	switch {
+	case n > 0:
+		return nil
+	case c.cause.Load() != nil:
+		return errInterrupted
+	case errors.Is(err, os.ErrDeadlineExceeded) && c.connected:
+		return &mqtt.Error{Code: mqtt.KeepAliveTimeout, Reason: "nothing came for one and a half times the keep-alive [MQTT-3.1.2-22]"}
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return errors.New("no CONNECT came in time")
+	case err == nil:
+		return io.ErrNoProgress
+	}
+	return err
+}
+
+// deadline is when the client must have sent something: CONNECT, or anything
+// within one and a half times its keep-alive. The zero time is never.
+func (c *conn) deadline() time.Time {
+	switch {
+	case !c.connected:
+		return c.connectBy
+	case c.keepAlive == 0:
+		return time.Time{}
+	}
+	return time.Now().Add(c.keepAlive + c.keepAlive/2)
+}
+
+// lingerTime is how long the broker waits for a client to close a connection
+// that it has been told is over. Closing at once, with bytes of the client still
+// unread, would make its system discard what it was told.
+const lingerTime = 500 * time.Millisecond
+
+// end closes the connection and leaves nothing of it behind.
+func (c *conn) end(err error) {
+	c.interrupt(err)
+	err = *c.cause.Load()
+	for _, filter := range c.subs.list() {
+		c.b.tree.Delete(filter, c)
+	}
+	if err == errShuttingDown {
+		c.acks.drain(c.b.limits.DrainTimeout)
+	}
+	c.b.clients.remove(c)
+	close(c.done)
+	farewell := c.farewell(err)
+	c.out.close(farewell)
+	if farewell != nil {
+		c.linger()
+	}
+	c.nc.Close()
+	c.report(err)
+}
+
+// farewell returns the packet that tells the client why the connection ends;
+// nil when its version has none, or when it left by itself.
+func (c *conn) farewell(err error) []byte {
+	told, ok := errors.AsType[*mqtt.Error](err)
+	switch {
+	case !ok || c.version == 0:
+		return nil
+	case !c.connected:
+		return mqtt.AppendConnack(nil, c.version, &mqtt.Connack{Code: told.Code, ReasonString: c.reason(told.Reason)})
+	case c.version == mqtt.V5:
+		return mqtt.AppendDisconnect(nil, c.version, &mqtt.Disconnect{Code: told.Code, ReasonString: c.reason(told.Reason)})
+	}
+	return nil
+}
+
+// linger reads what the client has still sent until it closes, for a while.
+func (c *conn) linger() {
+	half, ok := c.nc.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	c.nc.SetReadDeadline(time.Now().Add(lingerTime))
+	var discarded [512]byte
+	for range 1000 {
+		if _, err := c.nc.Read(discarded[:]); err != nil {
+			return
+		}
+	}
+}
+
+// report logs and counts the end of the connection.
+func (c *conn) report(err error) {
+	if !c.connected {
+		c.b.metrics.refused.Inc()
+		c.b.notice("mqtt connection refused", c.peer.remote, err)
+		return
+	}
+	c.b.metrics.connections.Dec()
+	c.b.metrics.disconnected(err)
+	c.log.LogAttrs(context.Background(), slog.LevelInfo, "client disconnected",
+		slog.String("reason", err.Error()), slog.Duration("after", time.Since(c.since).Round(time.Millisecond)))
+}
+
+// maxReason bounds reason strings, in bytes.
+const maxReason = 256
+
+// reason returns s as a reason string for the client: "" when it wants none or
+// may not have room for it ([MQTT-3.1.2-29], [MQTT-3.4.2-2]).
+func (c *conn) reason(s string) string {
+	if !c.problem || c.maxPacket > 0 && c.maxPacket < 2*maxReason {
+		return ""
+	}
+	return truncate(s, maxReason)
+}

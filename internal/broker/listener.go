@@ -1,0 +1,136 @@
+package broker
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"time"
+)
+
+// door is a listener and what it speaks.
+type door struct {
+	net.Listener
+	tls  *tls.Config // nil for plain MQTT
+	http bool        // speaks HTTPS whatever the ALPN name says
+}
+
+func (b *Broker) newDoors() []door {
+	var doors []door
+	if len(b.cfg.TLS) > 0 {
+		mqtt := b.tlsConfig(alpnMQTT, alpnCustom, alpnHTTP)
+		for _, ln := range b.cfg.TLS {
+			doors = append(doors, door{Listener: ln, tls: mqtt})
+		}
+	}
+	if len(b.cfg.HTTPS) > 0 {
+		https := b.tlsConfig("http/1.1", alpnHTTP)
+		for _, ln := range b.cfg.HTTPS {
+			doors = append(doors, door{Listener: ln, tls: https, http: true})
+		}
+	}
+	for _, ln := range b.cfg.Plain {
+		doors = append(doors, door{Listener: ln})
+	}
+	return doors
+}
+
+// The pauses after accept has failed, as it does while file descriptors are short.
+const (
+	firstPause = 5 * time.Millisecond
+	lastPause  = time.Second
+)
+
+// accept serves a listener until ctx is done. It fails only when the listener
+// has been closed by someone else.
+func (b *Broker) accept(ctx context.Context, d door) error {
+	defer d.Close()
+	defer context.AfterFunc(ctx, func() { d.Close() })()
+	pause := firstPause
+	for {
+		select {
+		case b.arriving <- struct{}{}:
+		case <-ctx.Done():
+			return nil
+		}
+		nc, err := d.Accept()
+		if err == nil {
+			pause = firstPause
+			b.conns.Go(func() { b.welcome(ctx, nc, d) })
+			continue
+		}
+		<-b.arriving
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, net.ErrClosed):
+			return fmt.Errorf("listener %s: %w", d.Addr(), err)
+		}
+		b.cfg.Log.Warn("accept failed", "listener", d.Addr().String(), "error", err, "pause", pause)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
+		pause = min(2*pause, lastPause)
+	}
+}
+
+// welcome serves one accepted connection until it ends.
+func (b *Broker) welcome(ctx context.Context, nc net.Conn, d door) {
+	by := time.Now().Add(b.limits.ConnectTimeout)
+	p := peer{remote: nc.RemoteAddr().String(), source: sourceOf(nc)}
+	if d.tls == nil {
+		newConn(b, nc, p, by).serve(ctx)
+		return
+	}
+	tc := tls.Server(nc, d.tls)
+	if err := handshake(ctx, tc, by); err != nil {
+		<-b.arriving
+		nc.Close()
+		b.metrics.handshakeFailures.Inc()
+		b.notice("tls handshake failed", p.remote, err)
+		return
+	}
+	state := tc.ConnectionState()
+	p.certificate = certificateID(state.PeerCertificates[0])
+	if d.http || state.NegotiatedProtocol == alpnHTTP {
+		<-b.arriving
+		b.web.give(ctx, &webConn{Conn: tc, peer: p})
+		return
+	}
+	newConn(b, tc, p, by).serve(ctx)
+}
+
+func handshake(ctx context.Context, tc *tls.Conn, by time.Time) error {
+	ctx, cancel := context.WithDeadline(ctx, by)
+	defer cancel()
+	return tc.HandshakeContext(ctx)
+}
+
+// notice logs why a connection came to nothing. What strangers can cause at will
+// is bounded in rate.
+func (b *Broker) notice(message, remote string, err error) {
+	held, ok := b.arrivals.allow(time.Now(), 50)
+	if !ok {
+		return
+	}
+	b.cfg.Log.LogAttrs(context.Background(), slog.LevelInfo, message,
+		slog.String("remote", remote), slog.String("reason", err.Error()), slog.Int("unlogged", held))
+}
+
+// peer is who is at the other end, as far as the network and TLS tell.
+type peer struct {
+	remote      string     // address and port
+	source      netip.Addr // zero when it is not an IP address
+	certificate string     // id; "" on plain listeners
+}
+
+func sourceOf(nc net.Conn) netip.Addr {
+	if addr, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
+		return addr.AddrPort().Addr().Unmap()
+	}
+	return netip.Addr{}
+}

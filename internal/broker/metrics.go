@@ -1,0 +1,82 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/fieldline-iot/fieldline/internal/mqtt"
+	"github.com/fieldline-iot/fieldline/internal/policy"
+)
+
+// metrics are the broker's counters. Those of hot paths are resolved beforehand.
+type metrics struct {
+	connections       prometheus.Gauge
+	handshakeFailures prometheus.Counter
+	refused           prometheus.Counter     // CONNECT
+	disconnects       *prometheus.CounterVec // reason
+	received          [2]prometheus.Counter  // by QoS
+	delivered         [2]prometheus.Counter  // by QoS
+	failed            prometheus.Counter     // publishes that could not be made durable
+	dropped           *prometheus.CounterVec // reason
+	denied            *prometheus.CounterVec // action
+
+	droppedFull, droppedLarge, droppedExpired prometheus.Counter
+}
+
+func newMetrics(to prometheus.Registerer) (*metrics, error) {
+	received := counters("publishes_received_total", "Authorised publishes of clients, by QoS.", "qos")
+	delivered := counters("deliveries_total", "Messages queued for subscribers, by QoS.", "qos")
+	m := &metrics{
+		connections: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "fieldline_broker_connections", Help: "MQTT clients connected now.",
+		}),
+		handshakeFailures: counter("tls_handshake_failures_total", "Connections that ended in the TLS handshake."),
+		refused:           counter("connects_refused_total", "Connections that ended without an accepted CONNECT."),
+		disconnects:       counters("disconnects_total", "Connections that ended, by reason.", "reason"),
+		failed:            counter("publishes_failed_total", "Publishes that could not be made durable."),
+		dropped:           counters("deliveries_dropped_total", "Deliveries that were dropped, by reason.", "reason"),
+		denied:            counters("denied_total", "What policies refused, by action.", "action"),
+	}
+	for qos := range m.received {
+		m.received[qos] = received.WithLabelValues(fmt.Sprint(qos))
+		m.delivered[qos] = delivered.WithLabelValues(fmt.Sprint(qos))
+	}
+	m.droppedFull = m.dropped.WithLabelValues("queue full")
+	m.droppedLarge = m.dropped.WithLabelValues("larger than the client takes")
+	m.droppedExpired = m.dropped.WithLabelValues("expired")
+	for _, act := range []policy.Action{policy.Connect, policy.Publish, policy.Subscribe, policy.Receive} {
+		m.denied.WithLabelValues(string(act))
+	}
+	if to == nil {
+		return m, nil
+	}
+	for _, c := range []prometheus.Collector{
+		m.connections, m.handshakeFailures, m.refused, m.disconnects, received, delivered, m.failed, m.dropped, m.denied,
+	} {
+		if err := to.Register(c); err != nil {
+			return nil, fmt.Errorf("broker: metrics: %w", err)
+		}
+	}
+	return m, nil
+}
+
+func counter(name, help string) prometheus.Counter {
+	return prometheus.NewCounter(prometheus.CounterOpts{Name: "fieldline_broker_" + name, Help: help})
+}
+
+func counters(name, help, label string) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "fieldline_broker_" + name, Help: help}, []string{label})
+}
+
+// disconnected counts the end of a connection.
+func (m *metrics) disconnected(err error) {
+	reason := "connection lost"
+	if ended, ok := errors.AsType[*mqtt.Error](err); ok {
+		reason = ended.Code.String()
+	} else if errors.Is(err, errGoodbye) {
+		reason = "client disconnected"
+	}
+	m.disconnects.WithLabelValues(reason).Inc()
+}
