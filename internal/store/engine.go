@@ -48,12 +48,39 @@ func openEngine(cfg *Config, files vfs.FS) (*engine, error) {
 	return e, nil
 }
 
-// lockFolder makes dir if needed and takes Pebble's lock on it, so that no two
-// processes ever write one store.
-func lockFolder(dir string, files vfs.FS) (*pebble.Lock, error) {
-	if err := files.MkdirAll(dir, 0o700); err != nil {
-		return nil, folderError(dir, err)
+// makeFolder makes dir and the folders above it that are missing, and syncs what
+// holds each of them: a folder that is not in its parent takes all of its synced
+// files with it when the power fails.
+func makeFolder(dir string, files vfs.FS) error {
+	var holders []string
+	for missing := dir; ; missing = files.PathDir(missing) {
+		if _, err := files.Stat(missing); err == nil || missing == files.PathDir(missing) {
+			break
+		}
+		holders = append(holders, files.PathDir(missing))
 	}
+	if err := files.MkdirAll(dir, 0o700); err != nil {
+		return folderError(dir, err)
+	}
+	for _, holder := range holders {
+		if err := syncFolder(holder, files); err != nil {
+			return folderError(dir, err)
+		}
+	}
+	return nil
+}
+
+func syncFolder(dir string, files vfs.FS) error {
+	f, err := files.OpenDir(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// lockFolder takes Pebble's lock on dir, so that no two processes ever write one
+// store.
+func lockFolder(dir string, files vfs.FS) (*pebble.Lock, error) {
 	lock, err := pebble.LockDirectory(dir, files)
 	if err != nil {
 		return nil, folderError(dir, err)

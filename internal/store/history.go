@@ -207,7 +207,7 @@ func (s *Store) DropHistoryBefore(ms int64) error {
 	if err := s.engine.unlistBuckets(limit); err != nil {
 		return fmt.Errorf("drop history: %w", err)
 	}
-	firstKept, err := s.engine.seqIndexFrom(limit * bucketMillis)
+	firstKept, err := s.engine.seqIndexFrom(max(limit, 0) * bucketMillis) // nothing arrived before 1970
 	if err != nil {
 		return fmt.Errorf("drop history: %w", err)
 	}

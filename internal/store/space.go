@@ -53,16 +53,13 @@ type space struct {
 }
 
 // newSpace looks at the disk of cfg.Dir and sets what depends on its size.
-func newSpace(cfg *Config) (*space, error) {
+func newSpace(cfg *Config) *space {
 	sp := &space{log: cfg.Log, disk: cfg.FS, dir: cfg.Dir}
 	cfg.memTableSize = 64 * mib
-	if err := sp.disk.MkdirAll(cfg.Dir, 0o700); err != nil {
-		return nil, folderError(cfg.Dir, err)
-	}
 	usage, err := sp.disk.GetDiskUsage(cfg.Dir)
 	if err != nil {
 		sp.log.Warn("free space cannot be watched: a full disk will end the process", "folder", cfg.Dir, "error", err)
-		return sp, nil
+		return sp
 	}
 	total := usage.TotalBytes
 	cfg.memTableSize = min(max(total/64, mib), 64*mib)
@@ -76,7 +73,7 @@ func newSpace(cfg *Config) (*space, error) {
 		sp.held = uint64(info.Size())
 	}
 	sp.refresh()
-	return sp, nil
+	return sp
 }
 
 func (sp *space) ballastPath() string { return sp.disk.PathJoin(sp.dir, ballastName) }

@@ -99,10 +99,10 @@ func Open(cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	guard, err := newSpace(&cfg)
-	if err != nil {
+	if err := makeFolder(cfg.Dir, cfg.FS); err != nil {
 		return nil, err
 	}
+	guard := newSpace(&cfg)
 	engine, err := openEngine(&cfg, guard.files())
 	if err != nil {
 		return nil, err
