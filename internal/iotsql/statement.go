@@ -1,13 +1,15 @@
 package iotsql
 
 import (
-	"fmt"
+	"bytes"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
 )
 
 // Statement is a parsed rule statement. It is immutable and safe for concurrent use.
 type Statement struct {
+	*program
+	query
 	filter string
 }
 
@@ -16,7 +18,16 @@ type Statement struct {
 // for rules that AWS stores without one. Errors are a [*SyntaxError], except that
 // an unknown version wraps [iot.ErrInvalid] only.
 func Parse(sql string, version string) (*Statement, error) {
-	return nil, fmt.Errorf("sql: %w", iot.ErrUnsupported)
+	prog, err := newProgram(version)
+	if err != nil {
+		return nil, err
+	}
+	p := newParser(prog, sql, 0)
+	s := p.statement()
+	if err := p.result(); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // Filter returns the topic filter of the FROM clause; "" when it was left out,
@@ -42,5 +53,44 @@ type Result struct {
 // the rule fails on this message: the step budget or a limit of SET is exceeded
 // ([iot.ErrLimit]).
 func (s *Statement) Eval(env *Env) (Result, error) {
-	return Result{}, iot.ErrUnsupported
+	st := s.start(env)
+	defer st.finish()
+	st.assign()
+	if fired := s.fires(st); !fired || st.err != nil {
+		return Result{}, st.err
+	}
+	result := s.render(st)
+	if st.err != nil {
+		return Result{}, st.err
+	}
+	result.Fired = true
+	return result, nil
+}
+
+// render is the payload of a statement that fires.
+func (s *Statement) render(st *state) Result {
+	if s.value == nil {
+		return s.renderItems(st)
+	}
+	v := s.value.eval(st)
+	switch {
+	case v.whole && !st.json: // there is no JSON that means it
+		return Result{Payload: st.env.Message.Payload, Passthrough: true}
+	case v.isUndefined(), v.kind == kindArray && st.old: // arrays need 2016-03-23
+		return Result{Undefined: true}
+	}
+	st.out = st.appendJSON(st.out[:0], v)
+	return Result{Payload: bytes.Clone(st.out)}
+}
+
+func (s *Statement) renderItems(st *state) Result {
+	if len(s.items) == 1 && s.items[0].star() {
+		return Result{Payload: st.env.Message.Payload, Passthrough: true}
+	}
+	if s.flat {
+		st.out = s.appendItems(st, st.out[:0])
+	} else {
+		st.out = st.appendJSON(st.out[:0], s.project(st))
+	}
+	return Result{Payload: bytes.Clone(st.out)}
 }

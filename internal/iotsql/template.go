@@ -1,26 +1,85 @@
 package iotsql
 
 import (
-	"fmt"
-
-	"github.com/fieldline-iot/fieldline/internal/iot"
+	"slices"
+	"strings"
 )
 
 // Template is a parsed substitution template: text with ${expression} in it. It
 // is immutable and safe for concurrent use.
 type Template struct {
+	*program
+	parts []part
+}
+
+// part is literal text followed by an expression, nil after the last text.
+type part struct {
 	text string
+	expr node
 }
 
 // ParseTemplate reads a substitution template. Its expressions see the original
 // payload and the functions of SELECT, never SELECT's aliases. Errors are as
 // those of [Parse], with offsets into text.
 func ParseTemplate(text, version string) (*Template, error) {
-	return nil, fmt.Errorf("template: %w", iot.ErrUnsupported)
+	prog, err := newProgram(version)
+	if err != nil {
+		return nil, err
+	}
+	return parseTemplate(prog, text)
+}
+
+// Template reads a substitution template of the statement's version, whose
+// expressions see the statement's SET variables too.
+func (s *Statement) Template(text string) (*Template, error) {
+	return parseTemplate(&program{
+		version: s.version,
+		old:     s.old,
+		roots:   slices.Clone(s.roots), // the variables' expressions know their places
+		lets:    s.lets,
+	}, text)
+}
+
+func parseTemplate(prog *program, text string) (*Template, error) {
+	t := &Template{program: prog}
+	from := 0
+	for {
+		i := strings.Index(text[from:], "${")
+		if i < 0 {
+			t.parts = append(t.parts, part{text: text[from:]})
+			return t, nil
+		}
+		p := newParser(prog, text, from+i+len("${"))
+		expr := p.argument()
+		if !p.tok.is("}") {
+			p.want(`"}"`)
+		}
+		if err := p.result(); err != nil {
+			return nil, err
+		}
+		t.parts = append(t.parts, part{text: text[from : from+i], expr: expr})
+		from = p.tok.next
+	}
 }
 
 // Expand returns the text with every expression replaced by its value as a
-// string; Undefined is the empty string. Errors are as those of [Statement.Eval].
+// string; Undefined and Null are the empty string. Errors are as those of
+// [Statement.Eval].
 func (t *Template) Expand(env *Env) (string, error) {
-	return "", iot.ErrUnsupported
+	if len(t.parts) == 1 {
+		return t.parts[0].text, nil
+	}
+	st := t.start(env)
+	defer st.finish()
+	st.assign()
+	out := st.out[:0]
+	for _, part := range t.parts {
+		out = append(out, part.text...)
+		if part.expr != nil {
+			s, _ := st.toText(part.expr.eval(st))
+			out = append(out, s...)
+		}
+	}
+	st.out = out
+	return string(out), st.err
 }

@@ -1,0 +1,140 @@
+package iotsql
+
+import (
+	"unicode/utf8"
+
+	"github.com/cockroachdb/apd/v3"
+)
+
+// toText converts to a String (spec 3): a String as it is, numbers and Booleans as
+// they are written, arrays and objects as compact JSON; false for Null and
+// Undefined.
+func (st *state) toText(v value) (string, bool) {
+	switch v.kind {
+	case kindText:
+		return v.text, true
+	case kindUndefined, kindNull:
+		return "", false
+	case kindBoolean:
+		if v.truth {
+			return "true", true
+		}
+		return "false", true
+	}
+	var scratch [64]byte
+	return string(st.appendJSON(scratch[:0], v)), true
+}
+
+// toInt converts to an Int with the rounding that a function asks for; the number
+// inside a String is cut off, not rounded (spec 3).
+func toInt(v value, r apd.Rounder) (number, bool) {
+	n, ok := v.toNumber()
+	return n.whole(r), ok
+}
+
+// appendNumber renders a number as the statement's version does.
+func (st *state) appendNumber(dst []byte, n number) []byte {
+	if st.old {
+		return n.appendExact(dst)
+	}
+	return n.appendDouble(dst)
+}
+
+// appendJSON writes v as compact JSON. Undefined is left out of objects and is
+// null in arrays.
+func (st *state) appendJSON(dst []byte, v value) []byte {
+	if st.err != nil {
+		return dst
+	}
+	switch v.kind {
+	case kindNumber:
+		return st.appendNumber(dst, v.num)
+	case kindText:
+		st.spendBytes(len(v.text))
+		return appendQuoted(dst, v.text)
+	case kindBoolean:
+		if v.truth {
+			return append(dst, "true"...)
+		}
+		return append(dst, "false"...)
+	case kindArray:
+		return st.appendArray(dst, v)
+	case kindObject:
+		return st.appendObject(dst, v)
+	}
+	return append(dst, "null"...)
+}
+
+func (st *state) appendArray(dst []byte, v value) []byte {
+	dst = append(dst, '[')
+	for i, elem := range st.open(v).elems {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		if !st.spend(1) {
+			return dst
+		}
+		dst = st.appendJSON(dst, elem)
+	}
+	return append(dst, ']')
+}
+
+func (st *state) appendObject(dst []byte, v value) []byte {
+	v = st.open(v)
+	dst = append(dst, '{')
+	first := true
+	for i, elem := range v.elems {
+		if elem.isUndefined() {
+			continue
+		}
+		if !first {
+			dst = append(dst, ',')
+		}
+		first = false
+		if !st.spendBytes(len(v.keys[i])) {
+			return dst
+		}
+		dst = append(appendQuoted(dst, v.keys[i]), ':')
+		dst = st.appendJSON(dst, elem)
+	}
+	return append(dst, '}')
+}
+
+// appendQuoted writes s as a JSON string; bytes that are not UTF-8 become U+FFFD.
+func appendQuoted(dst []byte, s string) []byte {
+	const digits = "0123456789abcdef"
+	dst = append(dst, '"')
+	start := 0
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c >= ' ' && c != '"' && c != '\\' && c < utf8.RuneSelf {
+			i++
+			continue
+		}
+		if c >= utf8.RuneSelf {
+			r, size := utf8.DecodeRuneInString(s[i:])
+			if r == utf8.RuneError && size == 1 {
+				dst = append(append(dst, s[start:i]...), "\ufffd"...)
+				start = i + 1
+			}
+			i += size
+			continue
+		}
+		dst = append(dst, s[start:i]...)
+		switch c {
+		case '"', '\\':
+			dst = append(dst, '\\', c)
+		case '\n':
+			dst = append(dst, '\\', 'n')
+		case '\r':
+			dst = append(dst, '\\', 'r')
+		case '\t':
+			dst = append(dst, '\\', 't')
+		default:
+			dst = append(dst, '\\', 'u', '0', '0', digits[c>>4], digits[c&15])
+		}
+		i++
+		start = i
+	}
+	return append(append(dst, s[start:]...), '"')
+}

@@ -1,0 +1,141 @@
+package iotsql
+
+import (
+	"math"
+	"math/rand/v2"
+
+	"github.com/cockroachdb/apd/v3"
+)
+
+// numericFunctions compute exactly.
+func numericFunctions() []function {
+	return []function{
+		unary("abs", func(n number) (number, bool) {
+			if n.sign() < 0 {
+				n = n.negate()
+			}
+			return n, true
+		}),
+		rounding("round", apd.RoundHalfUp), // half away from zero
+		rounding("floor", apd.RoundFloor),
+		rounding("ceil", apd.RoundCeiling),
+		unary("sign", func(n number) (number, bool) { return intNumber(int64(n.sign())), true }),
+		{name: "trunc", min: 2, max: 2, eval: truncate},
+		{name: "mod", min: 2, max: 2, eval: modulo},
+		{name: "remainder", min: 2, max: 2, eval: modulo},
+		bitwise("bitand", func(a, b int64) int64 { return a & b }),
+		bitwise("bitor", func(a, b int64) int64 { return a | b }),
+		bitwise("bitxor", func(a, b int64) int64 { return a ^ b }),
+		{name: "bitnot", min: 1, max: 1, eval: func(_ *state, args []value) value {
+			n, ok := bits64(args[0])
+			if !ok {
+				return value{}
+			}
+			return integer(bitNot(n))
+		}},
+		{name: "nanvl", min: 2, max: 2, eval: func(_ *state, args []value) value {
+			if args[0].isUndefined() || args[0].kind == kindNull {
+				return args[1]
+			}
+			return args[0]
+		}},
+		{name: "rand", eval: func(*state, []value) value { return double(rand.Float64()) }},
+	}
+}
+
+// unary is a function of one number.
+func unary(name string, f func(number) (number, bool)) function {
+	return function{name: name, min: 1, max: 1, eval: func(_ *state, args []value) value {
+		n, ok := args[0].toNumber()
+		if !ok {
+			return value{}
+		}
+		return numericOr(f(n))
+	}}
+}
+
+func rounding(name string, r apd.Rounder) function {
+	return unary(name, func(n number) (number, bool) { return n.whole(r), true })
+}
+
+// truncate cuts off all but the first decimal places, at most 34.
+func truncate(_ *state, args []value) value {
+	n, ok := args[0].toNumber()
+	places, also := toInt(args[1], apd.RoundFloor)
+	if !ok || !also {
+		return value{}
+	}
+	scale := -int32(places.clamp(0, maxDigits))
+	if n.exponent() >= scale {
+		return numeric(n.normal())
+	}
+	var d apd.Decimal
+	if _, err := decimals(apd.RoundDown).Quantize(&d, n.decimal(), scale); err != nil {
+		return value{}
+	}
+	cut, ok := fromDecimal(&d)
+	return numericOr(cut.normal(), ok)
+}
+
+func modulo(_ *state, args []value) value {
+	a, ok := args[0].toNumber()
+	b, also := args[1].toNumber()
+	if !ok || !also {
+		return value{}
+	}
+	return numericOr(remainder(a, b))
+}
+
+// bits64 is an Int to compute bits of, rounded down; false outside 64 bits.
+func bits64(v value) (int64, bool) {
+	n, ok := toInt(v, apd.RoundFloor)
+	if !ok {
+		return 0, false
+	}
+	i, err := n.decimal().Int64()
+	return i, err == nil
+}
+
+func bitwise(name string, f func(a, b int64) int64) function {
+	return function{name: name, min: 2, max: 2, eval: func(_ *state, args []value) value {
+		a, ok := bits64(args[0])
+		b, also := bits64(args[1])
+		if !ok || !also {
+			return value{}
+		}
+		return integer(f(a, b))
+	}}
+}
+
+// doubleFunctions compute in float64; what is not a real number is Undefined.
+func doubleFunctions() []function {
+	return []function{
+		real("acos", math.Acos), real("asin", math.Asin), real("atan", math.Atan),
+		real("cos", math.Cos), real("sin", math.Sin), real("tan", math.Tan),
+		real("cosh", math.Cosh), real("sinh", math.Sinh), real("tanh", math.Tanh),
+		real("exp", math.Exp), real("ln", math.Log), real("log", math.Log10),
+		real("sqrt", math.Sqrt),
+		real2("atan2", math.Atan2), real2("power", math.Pow),
+	}
+}
+
+func real(name string, f func(float64) float64) function {
+	return function{name: name, min: 1, max: 1, eval: func(_ *state, args []value) value {
+		n, ok := args[0].toNumber()
+		if !ok {
+			return value{}
+		}
+		return double(f(n.float()))
+	}}
+}
+
+func real2(name string, f func(a, b float64) float64) function {
+	return function{name: name, min: 2, max: 2, eval: func(_ *state, args []value) value {
+		a, ok := args[0].toNumber()
+		b, also := args[1].toNumber()
+		if !ok || !also {
+			return value{}
+		}
+		return double(f(a.float(), b.float()))
+	}}
+}

@@ -1,0 +1,185 @@
+package iotsql
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/fieldline-iot/fieldline/internal/topic"
+)
+
+// statement = [SET …] SELECT items [FROM filter] [WHERE expr]
+func (p *parser) statement() *Statement {
+	p.set()
+	p.expectWord("SELECT")
+	s := &Statement{program: p.program}
+	p.selected(&s.query)
+	if p.takeWord("FROM") {
+		s.filter = p.filter()
+	}
+	p.condition(&s.query)
+	if p.tok.kind != tokenEnd {
+		p.want("the end of the statement")
+	}
+	return s
+}
+
+// set = SET @v = expr {, @v = expr}
+func (p *parser) set() {
+	if !p.tok.word("SET") {
+		return
+	}
+	p.take()
+	for {
+		name := p.tok
+		if name.kind != tokenVariable || len(name.text) > maxName+1 || !isASCII(name.text) {
+			p.want(fmt.Sprintf("a variable such as @name, of at most %d letters, digits and _", maxName))
+		}
+		if p.variable(name.text) >= 0 {
+			p.fail(name.at, "a variable that is not set yet", name.text)
+		}
+		if len(p.lets) == maxVariables {
+			p.fail(name.at, fmt.Sprintf("at most %d variables", maxVariables), "")
+		}
+		p.take()
+		p.expectSymbol("=")
+		p.lets = append(p.lets, variable{name: name.text, expr: p.expression()})
+		if !p.takeSymbol(",") {
+			return
+		}
+	}
+}
+
+func isASCII(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r > unicode.MaxASCII }) < 0
+}
+
+// variable is the place of a variable that SET has assigned so far, or -1.
+func (p *parser) variable(name string) int {
+	return slices.IndexFunc(p.lets, func(v variable) bool { return v.name == name })
+}
+
+// filter reads a topic filter: quoted, or bare up to the next space.
+func (p *parser) filter() string {
+	at := p.tok.at
+	name := p.tok.text
+	if p.tok.kind == tokenText {
+		p.take()
+	} else {
+		if name = bareFilter(p.src[at:]); name == "" {
+			p.want("a topic filter in quotes")
+		}
+		if p.err == nil {
+			p.move(at + len(name))
+		}
+	}
+	if err := topic.ValidFilter(name); err != nil && p.err == nil {
+		p.fail(at, "a topic filter in which + and # stand for whole levels, # the last", fmt.Sprintf("%q", name))
+	}
+	return name
+}
+
+func bareFilter(s string) string {
+	if i := strings.IndexAny(s, " \t\r\n"); i >= 0 {
+		return s[:i]
+	}
+	return s
+}
+
+// condition = [WHERE expr]
+func (p *parser) condition(q *query) {
+	if p.takeWord("WHERE") {
+		q.where = p.expression()
+	}
+}
+
+// selected = VALUE expr | item {, item}
+func (p *parser) selected(q *query) {
+	if p.valueKeyword() {
+		p.take()
+		q.value = p.expression()
+		return
+	}
+	for {
+		q.items = append(q.items, p.item())
+		if !p.takeSymbol(",") {
+			break
+		}
+	}
+	q.flat = flat(q.items)
+}
+
+// valueKeyword tells the keyword VALUE from a field of that name, by what follows.
+func (p *parser) valueKeyword() bool {
+	if !p.tok.word("VALUE") {
+		return false
+	}
+	next := p.peek()
+	switch next.kind {
+	case tokenEnd:
+		return false
+	case tokenWord:
+		return !next.reserved() || next.word("SELECT") || next.word("CASE") || next.word("NOT")
+	case tokenSymbol:
+		return next.is("(") || next.is("{") || next.is("*") || next.is("-")
+	}
+	return true
+}
+
+// item = expr [AS name {. name}]
+func (p *parser) item() item {
+	it := item{expr: p.expression()}
+	if p.takeWord("AS") {
+		it.alias = []string{p.name()}
+		for p.takeSymbol(".") {
+			it.alias = append(it.alias, p.name())
+		}
+		it.key = it.alias
+	} else if p.err == nil && !it.star() {
+		it.key = []string{defaultKey(it.expr)}
+	}
+	return it
+}
+
+// name is any word, reserved or not.
+func (p *parser) name() string {
+	if p.tok.kind != tokenWord {
+		p.want("a name")
+	}
+	return p.take().text
+}
+
+// flat reports whether each item has a key of its own.
+func flat(items []item) bool {
+	seen := make(map[string]bool, len(items))
+	for i := range items {
+		if key := items[i].key; len(key) != 1 || seen[key[0]] {
+			return false
+		}
+		seen[items[i].key[0]] = true
+	}
+	return true
+}
+
+// subquery = SELECT items FROM source [AS name] [WHERE expr], at its SELECT.
+func (p *parser) subquery() *subquery {
+	p.newer(p.tok.at, "a nested SELECT")
+	p.nest()
+	before := p.nodes
+	n := &subquery{at: at(p.take().at)}
+	p.selects++
+	p.selected(&n.query)
+	p.selects--
+	p.expectWord("FROM")
+	n.source = p.postfix()
+	if p.takeWord("AS") {
+		n.alias = p.name()
+	}
+	p.selects++
+	p.condition(&n.query)
+	p.selects--
+	p.depth--
+	n.size = 1 + p.nodes - before
+	return n
+}

@@ -1,0 +1,159 @@
+package iotsql
+
+import (
+	"fmt"
+	"sync"
+	"unsafe"
+
+	"github.com/fieldline-iot/fieldline/internal/iot"
+)
+
+// budget bounds one evaluation. A unit is one node of the statement evaluated, or
+// sixteen bytes read or made; a whole budget takes well under a second.
+const budget = 1 << 20
+
+// program is what statements and templates have in common.
+type program struct {
+	version string
+	old     bool       // 2015-10-08
+	roots   []string   // the payload fields that are named anywhere, each once
+	lets    []variable // SET, in order
+	states  sync.Pool  // of *state, so that evaluating allocates nothing
+}
+
+// variable is one assignment of SET.
+type variable struct {
+	name string // with its @, as it is first written
+	expr node
+}
+
+// row is one element that a nested SELECT is at.
+type row struct {
+	alias string
+	elem  value
+}
+
+// state is one evaluation under way.
+type state struct {
+	*program
+	env     *Env
+	payload string  // the message's bytes
+	read    bool    // whether the payload has been looked at; json and fields are set
+	json    bool    // whether the payload is JSON
+	fields  []value // the payload's members that roots names, in their order
+	vars    []value // of lets; those not assigned yet are missing
+	rows    []row   // nested SELECTs, innermost last
+	args    []value // of calls under way, as a stack
+	out     []byte  // scratch for the result
+	left    int     // of the budget
+	err     error   // why the rule fails; values mean nothing once it is set
+}
+
+func (p *program) start(env *Env) *state {
+	st, ok := p.states.Get().(*state)
+	if !ok {
+		st = &state{program: p, fields: make([]value, len(p.roots))}
+	}
+	st.env, st.left = env, budget
+	// The message does not change while it is evaluated, and no value outlives the
+	// evaluation, so the payload can be read as a string without a copy.
+	body := env.Message.Payload
+	st.payload = unsafe.String(unsafe.SliceData(body), len(body))
+	return st
+}
+
+// finish gives back the state, keeping its capacity but nothing of the message.
+func (st *state) finish() {
+	clear(st.fields)
+	clear(st.vars[:cap(st.vars)])
+	clear(st.rows[:cap(st.rows)])
+	clear(st.args[:cap(st.args)])
+	if cap(st.out) > 64<<10 {
+		st.out = nil
+	}
+	*st = state{program: st.program, fields: st.fields, vars: st.vars[:0],
+		rows: st.rows[:0], args: st.args[:0], out: st.out[:0]}
+	st.states.Put(st)
+}
+
+func (st *state) fail(err error) {
+	if st.err == nil {
+		st.err = err
+	}
+}
+
+// spend takes from the budget and reports whether evaluation may go on.
+func (st *state) spend(units int) bool {
+	if st.left -= units; st.left < 0 {
+		st.left = 0
+		st.fail(fmt.Errorf("statement needs more than %d steps on this message: %w", budget, iot.ErrLimit))
+	}
+	return st.err == nil
+}
+
+// spendBytes takes what reading or making n bytes costs.
+func (st *state) spendBytes(n int) bool { return st.spend(1 + n>>4) }
+
+// assign evaluates SET. AWS bounds each value and all of them by 128 KiB of JSON.
+func (st *state) assign() {
+	const limit = 128 << 10
+	total := 0
+	for i := range st.lets {
+		v := st.lets[i].expr.eval(st)
+		st.out = st.appendJSON(st.out[:0], v)
+		if total += len(st.out); total > limit {
+			st.fail(fmt.Errorf("the values of SET up to %s are larger than %d bytes: %w", st.lets[i].name, limit, iot.ErrLimit))
+		}
+		st.vars = append(st.vars, v)
+	}
+}
+
+// look reads what the statement wants of the payload, once.
+func (st *state) look() {
+	if st.read {
+		return
+	}
+	st.read = true
+	if st.json = isJSON(st.payload); !st.json {
+		return
+	}
+	i := skipSpace(st.payload, 0)
+	if st.payload[i] != '{' {
+		return
+	}
+	for key, raw := range members(st.payload[i:]) {
+		for slot, name := range st.roots {
+			if sameKey(key, name) {
+				st.fields[slot] = readValue(raw)
+			}
+		}
+	}
+}
+
+// payloadValue is `*` outside any nested SELECT: the document, or what is not JSON
+// as text.
+func (st *state) payloadValue() value {
+	st.look()
+	v := binaryPayload(st.payload)
+	if st.json {
+		start := skipSpace(st.payload, 0)
+		v = readValue(st.payload[start:skipValue(st.payload, start)])
+	}
+	v.whole = true
+	return v
+}
+
+// nested returns what a name means inside nested SELECTs, from the innermost out:
+// an alias, or else a member of the element; false when no row knows it.
+func (st *state) nested(name string) (value, bool) {
+	for i := len(st.rows) - 1; i >= 0; i-- {
+		r := &st.rows[i]
+		if r.alias == name {
+			return r.elem, true
+		}
+		if v := st.member(r.elem, name); !v.isUndefined() {
+			return v, true
+		}
+	}
+	return value{}, false
+}
