@@ -24,7 +24,7 @@ export interface Shell {
 
 /** Builds the frame into the body. */
 export function shell(feed: Feed): Shell {
-  const main = h("main", { id: "main" });
+  const main = h("main", { id: "main", tabindex: "-1" });
   const links = LINKS.map(([page, path, label]) => ({ page, link: h("a", { href: path }, label) }));
   const top = h(
     "div",
@@ -38,7 +38,7 @@ export function shell(feed: Feed): Shell {
     ),
     reconnecting(feed),
   );
-  document.body.append(h("a", { href: "#main", class: "skip" }, "Skip to the content"), top, main, footer(feed));
+  document.body.append(skipLink(main), top, main, footer(feed));
   new ResizeObserver(() => document.documentElement.style.setProperty("--top", `${top.offsetHeight}px`)).observe(top);
   return {
     main,
@@ -49,6 +49,15 @@ export function shell(feed: Feed): Shell {
       }
     },
   };
+}
+
+function skipLink(main: HTMLElement): HTMLElement {
+  const link = h("a", { href: "#main", class: "skip" }, "Skip to the content");
+  link.addEventListener("click", (event) => {
+    event.preventDefault(); // a fragment in the URL would be a page of its own
+    main.focus();
+  });
+  return link;
 }
 
 function connection(feed: Feed): HTMLElement {
@@ -76,7 +85,8 @@ function rate(feed: Feed): HTMLElement {
 
 /** The bar that says from when the data is while there is no connection; changes are read aloud. */
 function reconnecting(feed: Feed): HTMLElement {
-  const text = h("span", { role: "status" });
+  const text = h("span", {});
+  const aloud = h("span", { class: "sr", role: "status" }); // always there: what appears together with its text is not read
   const bar = h("div", { class: "lost-bar" }, text, h("button", { type: "button", onclick: () => feed.live.retry() }, "Try now"));
   let before = feed.live.state.get().kind;
   const show = () => {
@@ -85,12 +95,13 @@ function reconnecting(feed: Feed): HTMLElement {
     document.body.classList.toggle("lost", state.kind === "lost");
     if (state.kind === "lost") {
       setText(text, state.upTo === undefined ? "Connecting… no data yet" : `Reconnecting… showing data up to ${clock(state.upTo, now())}`);
-    } else setText(text, before === "lost" ? "Connected again" : "");
+      setText(aloud, text.textContent ?? "");
+    } else setText(aloud, before === "lost" ? "Connected again" : "");
     before = state.kind;
   };
   feed.live.state.listen(show);
   show();
-  return bar;
+  return h("div", {}, aloud, bar);
 }
 
 function themeSwitch(): HTMLElement {

@@ -75,6 +75,7 @@ export class Fleet {
   take(reading: Reading, heard: number): void {
     const device = this.#ensure(reading.device);
     this.#latest(device, reading, heard);
+    this.#sample(device, reading);
     for (const fn of [...this.#listeners]) fn(device, reading);
   }
 
@@ -125,12 +126,13 @@ export class Fleet {
 
   #latest(device: Device, reading: Reading, heard: number): void {
     if (device.heard === undefined || heard > device.heard) device.heard = heard;
-    if (device.last && !newer(reading, device.last)) return;
-    device.last = reading;
-    this.#sample(device, reading);
+    if (!device.last || newer(reading, device.last)) device.last = reading;
   }
 
+  /** Notes a reading for the trend and the rhythm, which only go forward. */
   #sample(device: Device, reading: Reading): void {
+    const before = device.times.at(-1);
+    if (before !== undefined && reading.time <= before) return;
     device.times.push(reading.time);
     if (device.times.length > SAMPLES) device.times.shift();
     device.interval = usualInterval(device.times);

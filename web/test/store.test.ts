@@ -104,3 +104,13 @@ describe("state", () => {
     expect(stateOf(fleet.get("a")!, T + 5000)).toBe("online");
   });
 });
+
+it("readings caught up on after the device list still fill the trend and the rhythm", () => {
+  const fleet = new Fleet();
+  fleet.describe([info("a", { last: reading(T, 3) })], T);
+  for (const seq of [1, 2, 3]) fleet.take(reading(T - (3 - seq) * 5000, seq), T);
+  const device = fleet.get("a")!;
+  expect(device.trend.map((point) => point.value)).toEqual([1, 2, 3]);
+  expect(device.interval).toBe(5000);
+  expect(device.last!.seq).toBe(3);
+});

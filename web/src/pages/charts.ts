@@ -77,7 +77,7 @@ export class Charts {
       cursor: { sync: { key: SYNC, scales: ["x", null] }, drag: { x: false, y: false }, y: false, points: { size: 7 } },
       scales: { x: { time: true, auto: false }, y: { range: verticalRange } },
       axes: [
-        { ...axis, size: 28, gap: 8, space: 88, values: (_plot, splits, _axis, _space, step) => splits.map((at) => tick(at, step)) },
+        { ...axis, size: 28, gap: 8, space: tickSpace, values: (_plot, splits, _axis, _space, step) => splits.map((at) => tick(at, step)) },
         { ...axis, size: 56, gap: 8, space: 32 },
       ],
       series: [
@@ -122,6 +122,11 @@ function verticalRange(_plot: uPlot, low: number | null, high: number | null): [
   if (low == null || high == null) return [null, null];
   const air = (high - low) * 0.1 || Math.abs(high) * 0.1 || 1;
   return [low - air, high + air];
+}
+
+/** Least pixels between times: "09:15" needs less room than "09:15:30". */
+function tickSpace(_plot: uPlot, _axis: number, from: number, to: number, width: number): number {
+  return (width * 60) / (to - from) < 88 ? 48 : 88;
 }
 
 const minutes = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });

@@ -7,7 +7,7 @@ import { fill, h, setText } from "../dom";
 import { asApiError } from "../feed";
 import { perFrame } from "../frame";
 import { failure, glyph, heading, notice } from "../parts";
-import { patience } from "../quiet";
+import { patience, SAMPLES } from "../quiet";
 import type { Reading } from "../reading";
 import { parameter, setParameter } from "../router";
 import { Samples } from "../samples";
@@ -42,7 +42,7 @@ class DeviceView {
   #messages: Messages;
   #state = h("p", { class: "state" }, "…");
   #certificate = h("p", { class: "muted" });
-  #note = h("p", { class: "muted", role: "status" });
+  #note = h("p", { class: "muted note", role: "status" });
   #content = h("div", { class: "device" });
   #connect = h("div");
   #info: api.DeviceInfo | undefined;
@@ -127,12 +127,25 @@ class DeviceView {
       if (this.#context.scope.closed) return;
       if (this.#info.last) this.#take([this.#info.last]);
       this.#describe();
+      if (this.#info.last) await this.#rhythm(this.#info.last);
     } catch (cause) {
       if (this.#context.scope.closed) return;
       const error = asApiError(cause);
       if (error.status === 404) this.#unknown();
       else fill(this.#connect, failure("The device's details could not be loaded", error, () => void this.#details()));
     }
+  }
+
+  /** Learns how often a device reports from its last readings, however long ago they were. */
+  async #rhythm(last: Reading): Promise<void> {
+    const { feed, scope } = this.#context;
+    if ((feed.fleet.get(this.#name)?.times.length ?? 0) > 2) return;
+    const found: Reading[] = [];
+    await api.history(this.#name, { from: last.time - DAY, to: last.time + 1, most: SAMPLES }, (page) => found.push(...page));
+    if (scope.closed) return;
+    feed.fleet.recall(this.#name, found.toReversed());
+    this.#messages.add(found);
+    this.#frame.ask();
   }
 
   #unknown(): void {

@@ -70,8 +70,9 @@ export function fleetPage(context: Context): string {
       if (words && !device.name.toLowerCase().includes(words)) continue;
       shown.push(device);
     }
-    setText(total, feed.loading.get().kind === "loading" ? "…" : String(feed.fleet.size));
-    for (const filter of filters) filter.show(counts[filter.state]);
+    const known = feed.loading.get().kind !== "loading";
+    setText(total, known ? String(feed.fleet.size) : "–");
+    for (const filter of filters) filter.show(known ? String(counts[filter.state]) : "–");
     show(place, list, instead(feed, shown.length, find.value, reset));
     list.show(shown);
   }
@@ -94,7 +95,7 @@ function filterButton(state: DeviceState, word: string, changed: () => void) {
   return {
     state,
     button,
-    show(count: number): void {
+    show(count: string): void {
       setText(text, `${count} ${word}`);
       button.setAttribute("aria-pressed", String(parameter("state") === state));
     },

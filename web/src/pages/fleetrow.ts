@@ -1,7 +1,7 @@
 import { now } from "../clock";
 import { fill, h, setAttribute, setText, svg, tint } from "../dom";
 import { patience } from "../quiet";
-import { fieldsOf } from "../reading";
+import { type Field, fieldsOf } from "../reading";
 import { devicePath } from "../router";
 import type { Device, DeviceState } from "../store";
 import { age, iso } from "../time";
@@ -23,6 +23,8 @@ export class FleetRow {
   #path = svg("path", {});
   #seen = h("time", {});
   #shown: string | undefined;
+  #names = "";
+  #numbers: HTMLElement[] = [];
 
   constructor() {
     const name = h("span", { class: "name", role: "cell" }, this.#glyph, this.#word, this.link);
@@ -35,6 +37,8 @@ export class FleetRow {
   /** Makes the row that of a device. */
   assign(device: Device): void {
     this.#shown = undefined;
+    this.#numbers = [];
+    fill(this.#values);
     this.link.href = devicePath(device.name);
     setText(this.link, device.name);
     this.link.title = device.name;
@@ -63,21 +67,34 @@ export class FleetRow {
   #payload(device: Device): void {
     const payload = device.last?.payload;
     if (payload === this.#shown && this.#values.firstChild) return;
-    const first = this.#shown === undefined;
     this.#shown = payload;
     if (payload === undefined) return fill(this.#values, h("span", { class: "none" }, "–"));
     const fields = fieldsOf(payload);
     const shown = [...fields.filter((field) => field.number !== undefined), ...fields.filter((field) => field.number === undefined)];
-    fill(this.#values, ...shown.slice(0, SHOWN_FIELDS).map((field) => valueElement(field.name, field.text)));
+    this.#fields(shown.slice(0, SHOWN_FIELDS));
     setAttribute(this.#values, "title", fields.map((field) => `${field.name} ${field.text}`).join("\n"));
-    if (!first) tint(this.#values);
+  }
+
+  /** Changes the numbers in place while the names stay the same. */
+  #fields(fields: readonly Field[]): void {
+    const names = fields.map((field) => field.name).join("\n");
+    if (names !== this.#names || !this.#numbers.length) {
+      this.#names = names;
+      this.#numbers = fields.map((field) => h("span", { class: "number" }, field.text));
+      return fill(this.#values, ...fields.map((field, i) => valueElement(field.name, this.#numbers[i]!)));
+    }
+    fields.forEach((field, i) => {
+      const number = this.#numbers[i]!;
+      if (number.textContent === field.text) return;
+      setText(number, field.text);
+      tint(number);
+    });
   }
 }
 
 /** A value with its unit, or with its name where the name tells no unit. */
-function valueElement(name: string, text: string): HTMLElement {
+function valueElement(name: string, value: HTMLElement): HTMLElement {
   const unit = unitOf(name);
-  const value = h("span", { class: "number" }, text);
   return unit ? h("span", { class: "value" }, value, h("small", {}, ` ${unit}`)) : h("span", { class: "value" }, h("small", {}, `${name} `), value);
 }
 
