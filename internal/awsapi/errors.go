@@ -1,0 +1,172 @@
+package awsapi
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/fieldline-iot/fieldline/internal/iot"
+	"github.com/fieldline-iot/fieldline/internal/iotsql"
+	"github.com/fieldline-iot/fieldline/internal/sigv4"
+)
+
+// Codes that several places use.
+const (
+	codeUnsupported      = "UnsupportedOperationException"
+	codeTooLarge         = "RequestEntityTooLargeException"
+	codeMalformedPolicy  = "MalformedPolicyException"
+	codeCertificateState = "CertificateStateException"
+	codeDeleteConflict   = "DeleteConflictException"
+	codeVersionsLimit    = "VersionsLimitExceededException"
+	codeUnauthorized     = "UnauthorizedException"
+	codeInvalidRequest   = "InvalidRequestException"
+)
+
+// fault is an error as AWS names it. An operation makes one itself only where
+// AWS has a name of its own for the case; the sentinel errors become faults in
+// [vocabulary.fault].
+type fault struct {
+	code    string
+	message string
+}
+
+// Error implements error.
+func (f *fault) Error() string { return f.code + ": " + f.message }
+
+// named gives err the code that AWS has for this very case, and keeps its text.
+func named(code string, err error) error {
+	return &fault{code, sentence(err)}
+}
+
+// status returns the HTTP status of the fault's code, as the service models
+// have it; 400 where they say nothing.
+func (f *fault) status() int {
+	switch f.code {
+	case codeUnauthorized:
+		return http.StatusUnauthorized
+	case "MissingAuthenticationTokenException", "UnrecognizedClientException", "InvalidSignatureException",
+		sigv4.CodeMissing, sigv4.CodeUnknownKey, sigv4.CodeMismatch, "AccessDenied":
+		return http.StatusForbidden
+	case "ResourceNotFoundException":
+		return http.StatusNotFound
+	case codeCertificateState:
+		return http.StatusNotAcceptable
+	case "ResourceAlreadyExistsException", "ResourceConflictException", "VersionConflictException",
+		codeDeleteConflict, codeVersionsLimit:
+		return http.StatusConflict
+	case "LimitExceededException":
+		return http.StatusGone
+	case "PreconditionFailedException":
+		return http.StatusPreconditionFailed
+	case codeTooLarge:
+		return http.StatusRequestEntityTooLarge
+	case "ThrottlingException", "TooManyRequestsException":
+		return http.StatusTooManyRequests
+	case "InternalFailureException", "InternalFailure", "ServiceException":
+		return http.StatusInternalServerError
+	case "ServiceUnavailableException", "ServiceUnavailable":
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusBadRequest
+}
+
+// vocabulary is what a service calls the sentinel errors.
+type vocabulary struct {
+	notFound, exists, invalid, denied, conflict, version, limit, overloaded, closed, internal string
+
+	signature func(code string) string // its names for a [sigv4.Error]
+}
+
+func iotWords() vocabulary {
+	return vocabulary{
+		notFound: "ResourceNotFoundException", exists: "ResourceAlreadyExistsException",
+		invalid: codeInvalidRequest, denied: codeUnauthorized, conflict: codeDeleteConflict,
+		version: "VersionConflictException", limit: "LimitExceededException",
+		overloaded: "ServiceUnavailableException", closed: "ServiceUnavailableException",
+		internal: "InternalFailureException", signature: jsonSignatureCode,
+	}
+}
+
+func iotDataWords() vocabulary {
+	words := iotWords()
+	words.overloaded = "ThrottlingException"
+	return words
+}
+
+func lambdaWords() vocabulary {
+	words := iotWords()
+	words.exists, words.conflict, words.version = "ResourceConflictException", "ResourceConflictException", "PreconditionFailedException"
+	words.invalid, words.denied = "InvalidParameterValueException", "AccessDeniedException"
+	words.limit, words.overloaded = "PolicyLengthExceededException", "TooManyRequestsException"
+	words.internal = "ServiceException"
+	return words
+}
+
+func stsWords() vocabulary {
+	return vocabulary{
+		notFound: "ResourceNotFound", exists: "EntityAlreadyExists", invalid: "ValidationError",
+		denied: "AccessDenied", conflict: "DeleteConflict", version: "ConcurrentModification",
+		limit: "LimitExceeded", overloaded: "ServiceUnavailable", closed: "ServiceUnavailable",
+		internal: "InternalFailure", signature: func(code string) string { return code },
+	}
+}
+
+// fault gives an error its name on the wire. It is the only place that maps
+// errors; what it does not know is internal.
+func (v *vocabulary) fault(err error) *fault {
+	if f, ok := errors.AsType[*fault](err); ok {
+		return &fault{f.code, f.message}
+	}
+	if refused, ok := errors.AsType[*sigv4.Error](err); ok {
+		return &fault{v.signature(refused.Code), refused.Message}
+	}
+	if wrong, ok := errors.AsType[*iotsql.SyntaxError](err); ok && wrong.Unsupported == "" {
+		return &fault{"SqlParseException", sentence(err)}
+	}
+	for _, word := range []struct {
+		sentinel error
+		code     string
+	}{
+		{iot.ErrNotFound, v.notFound},
+		{iot.ErrExists, v.exists},
+		{iot.ErrUnsupported, v.invalid},
+		{iot.ErrInvalid, v.invalid},
+		{iot.ErrDenied, v.denied},
+		{iot.ErrConflict, v.conflict},
+		{iot.ErrVersionConflict, v.version},
+		{iot.ErrLimit, v.limit},
+		{iot.ErrOverloaded, v.overloaded},
+		{iot.ErrClosed, v.closed},
+	} {
+		if errors.Is(err, word.sentinel) {
+			return &fault{word.code, sentence(err)}
+		}
+	}
+	return &fault{v.internal, err.Error()}
+}
+
+// sentence is an error's text for a client: without the sentinel at its end when
+// that only repeats what the code says.
+func sentence(err error) string {
+	text := err.Error()
+	for _, said := range []error{iot.ErrInvalid, iot.ErrConflict, iot.ErrVersionConflict, iot.ErrDenied} {
+		if short, ok := strings.CutSuffix(text, ": "+said.Error()); ok {
+			return short
+		}
+	}
+	return text
+}
+
+// jsonSignatureCode is the JSON protocols' name for a refused signature.
+func jsonSignatureCode(code string) string {
+	switch code {
+	case sigv4.CodeMissing:
+		return "MissingAuthenticationTokenException"
+	case sigv4.CodeIncomplete:
+		return "IncompleteSignatureException"
+	case sigv4.CodeUnknownKey:
+		return "UnrecognizedClientException"
+	default: // a mismatch, an expired signature, a wrong checksum
+		return "InvalidSignatureException"
+	}
+}

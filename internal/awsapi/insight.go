@@ -1,0 +1,99 @@
+package awsapi
+
+import "time"
+
+// This file holds the answers of Fieldline's own operations, for the server
+// that fills them in and the command line that reads them. Lists are bare JSON
+// arrays; times are RFC 3339.
+
+// Status is the answer of GET /fieldline/status.
+type Status struct {
+	Version   string    `json:"version"`
+	Started   time.Time `json:"started"`
+	Region    string    `json:"region"`
+	Account   string    `json:"account"`
+	Endpoint  string    `json:"endpoint"` // the host name that DescribeEndpoint answers
+	Addresses Addresses `json:"addresses"`
+
+	WebSocketAPIID string `json:"webSocketApiId"`
+	WebSocketURL   string `json:"webSocketUrl"`
+	GatewayURL     string `json:"gatewayUrl"` // dashboard and HTTP API, without a path
+
+	Clients     int    `json:"clients"`     // connected over MQTT
+	Connections int    `json:"connections"` // connected over WebSocket
+	OldestSeq   uint64 `json:"oldestSeq"`   // of the readings in store; 0 when there are none
+	LastSeq     uint64 `json:"lastSeq"`
+}
+
+// Addresses are the addresses really bound, host:port, under the keys of the
+// ready file; "" is off.
+type Addresses struct {
+	Device      string `json:"device"` // the first of them
+	DeviceHTTPS string `json:"device_https,omitempty"`
+	MQTT        string `json:"mqtt,omitempty"`
+	Gateway     string `json:"gateway"`
+	Control     string `json:"control"`
+}
+
+// Client is one connected MQTT client, an element of GET /fieldline/clients.
+type Client struct {
+	ClientID      string    `json:"clientId"`
+	Thing         string    `json:"thing,omitempty"`
+	Remote        string    `json:"remote"` // host:port
+	Since         time.Time `json:"since"`
+	CertificateID string    `json:"certificateId,omitempty"`
+	Version       string    `json:"version"` // "3.1.1" or "5"
+	Subscriptions []string  `json:"subscriptions"`
+}
+
+// RuleStatus is what a topic rule is and did since the server started, an
+// element of GET /fieldline/rules.
+type RuleStatus struct {
+	Name       string   `json:"name"`
+	SQL        string   `json:"sql"`
+	Enabled    bool     `json:"enabled"`
+	Permission bool     `json:"permission"` // every function it invokes lets it
+	Actions    []string `json:"actions"`    // kind and target
+	Matched    uint64   `json:"matched"`    // messages on its topic
+	Fired      uint64   `json:"fired"`      // of which the statement selected
+	Failed     uint64   `json:"failed"`     // actions that failed
+	LastError  string   `json:"lastError"`
+}
+
+// LogLine is one line that a function logged, an element of
+// GET /fieldline/logs/{function}?from=N.
+type LogLine struct {
+	N    uint64    `json:"n"` // rises by one with each line of a function
+	At   time.Time `json:"at"`
+	Text string    `json:"text"`
+}
+
+// DeadLetter is what could not be done, an element of
+// GET /fieldline/dead-letters?after=ID&limit=N.
+type DeadLetter struct {
+	ID     uint64    `json:"id"` // rises
+	At     time.Time `json:"at"`
+	Reason string    `json:"reason"`
+	Rule   string    `json:"rule,omitempty"`
+	Action string    `json:"action,omitempty"`
+	Topic  string    `json:"topic"`
+	Origin string    `json:"origin"` // client id or principal of the sender
+	Body   []byte    `json:"body"`   // base64 in JSON
+}
+
+// TappedMessage is one line of GET /fieldline/messages?filter=F: a message on
+// its way through. The first line is empty: the listener is in place.
+type TappedMessage struct {
+	Topic    string    `json:"topic,omitempty"`
+	Payload  string    `json:"payload,omitempty"` // when it is UTF-8
+	Binary   []byte    `json:"binary,omitempty"`  // the payload otherwise, base64 in JSON
+	QoS      byte      `json:"qos,omitempty"`
+	ClientID string    `json:"clientId,omitempty"`
+	Arrived  time.Time `json:"arrived,omitzero"`
+	Dropped  uint64    `json:"dropped,omitempty"` // messages left out before this one: the reader was too slow
+}
+
+// LoginLink is the answer of POST /fieldline/login.
+type LoginLink struct {
+	URL string `json:"url"` // opens the dashboard as its operator, once
+}

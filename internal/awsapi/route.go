@@ -1,0 +1,207 @@
+package awsapi
+
+import (
+	"cmp"
+	"context"
+	_ "embed"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/fieldline-iot/fieldline/internal/sigv4"
+)
+
+// operationNames lists the REST operations of the AWS services that are served
+// here in part, one a line: SigV4 signing name, method, path, operation. It
+// names what is refused.
+//
+//go:embed operations.txt
+var operationNames string
+
+// operation is one row of a service's table. Path segments in braces are labels;
+// a last one that ends in + takes the rest of the path.
+type operation struct {
+	name   string
+	method string
+	path   string // of a REST service; "" where Action selects the operation
+	status int    // of a success
+	// handle performs the operation; nil refuses it by its name. The result is
+	// written as the service's protocol has it: nil is an empty body.
+	handle func(ctx context.Context, q *request) (any, error)
+}
+
+// service is one AWS service, or Fieldline's own.
+type service struct {
+	label     string // in metrics and the log
+	title     string // in messages
+	anyRegion bool   // answers for every region
+	wire      wire
+	words     vocabulary
+	// find returns the operation that a request asks for, with the request's
+	// labels set, or an error that names what is not supported.
+	find func(q *request) (operation, error)
+}
+
+// newServices returns the services by their SigV4 signing names.
+func (a *API) newServices() map[string]*service {
+	iotOperations := slices.Concat(a.thingOperations(), a.certificateOperations(), a.policyOperations(),
+		a.attachmentOperations(), a.ruleOperations(), a.endpointOperations())
+	return map[string]*service{
+		"iot":     restService("iot", "AWS IoT", restJSON{}, iotWords(), iotOperations),
+		"iotdata": restService("iotdata", "AWS IoT Data Plane", restJSON{}, iotDataWords(), a.iotDataOperations()),
+		"lambda":  restService("lambda", "AWS Lambda", lambdaJSON{}, lambdaWords(), a.lambdaOperations()),
+		"sts":     a.stsService(),
+		"fieldline": {
+			label: "fieldline", title: "Fieldline", anyRegion: true, wire: restJSON{}, words: iotWords(),
+			find: newRoutes(a.fieldlineOperations()).find("Fieldline"),
+		},
+	}
+}
+
+// restService is a service whose operations are told apart by method and path.
+func restService(name, title string, w wire, words vocabulary, operations []operation) *service {
+	routes := newRoutes(operations)
+	for line := range strings.Lines(operationNames) {
+		if f := strings.Fields(line); len(f) == 4 && f[0] == name && !routes.has(f[3]) {
+			routes.add(operation{name: f[3], method: f[1], path: f[2]})
+		}
+	}
+	routes.sort()
+	return &service{label: name, title: title, wire: w, words: words, find: routes.find(title)}
+}
+
+// serviceOf tells which service a request is for: by the name in its signature,
+// as that alone tells some services apart. CLIs before 2.10 sign iot as
+// execute-api, so an execute-api request is for iot unless its path says that it
+// is for the management API of WebSocket connections.
+func (a *API) serviceOf(r *http.Request) *service {
+	scope, _ := sigv4.ReadScope(r)
+	name := scope.Service
+	if name == "execute-api" && !strings.Contains(r.URL.Path, "@connections") {
+		name = "iot"
+	}
+	if svc := a.services[name]; svc != nil {
+		return svc
+	}
+	return unknownService(name, r)
+}
+
+// unknownService refuses what is for a service that is not here, in the error
+// shape that the client expects.
+func unknownService(name string, r *http.Request) *service {
+	svc := &service{label: "other", title: "service " + quoteName(name), anyRegion: true, wire: restJSON{}, words: iotWords()}
+	asked := r.Method + " " + r.URL.Path
+	switch target := r.Header.Get("X-Amz-Target"); {
+	case target != "":
+		svc.wire = targetJSON{}
+		_, asked, _ = strings.Cut(target, ".")
+	case isQuery(r):
+		svc.wire, svc.words = query{}, stsWords()
+	}
+	svc.find = func(q *request) (operation, error) {
+		if isQuery(r) {
+			asked = q.form().Get("Action")
+		}
+		return operation{}, unsupported(svc.title, asked)
+	}
+	return svc
+}
+
+// quoteName makes a name of a client's choosing fit for a message.
+func quoteName(name string) string {
+	if name == "" {
+		return "(none)"
+	}
+	return name
+}
+
+// isQuery reports whether a request speaks the query protocol, whose errors are XML.
+func isQuery(r *http.Request) bool {
+	return strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") ||
+		strings.Contains(r.URL.RawQuery, "Action=")
+}
+
+// unsupported refuses an operation by its name.
+func unsupported(title, operation string) error {
+	return &fault{codeUnsupported, operation + " of " + title + " is not supported by Fieldline"}
+}
+
+// routes is the table of a REST service, most literal paths first.
+type routes struct{ list []route }
+
+type route struct {
+	segments []string
+	operation
+}
+
+func newRoutes(operations []operation) *routes {
+	rs := &routes{}
+	for _, op := range operations {
+		rs.add(op)
+	}
+	rs.sort()
+	return rs
+}
+
+func (rs *routes) add(op operation) {
+	rs.list = append(rs.list, route{strings.Split(strings.Trim(op.path, "/"), "/"), op})
+}
+
+func (rs *routes) has(name string) bool {
+	return slices.ContainsFunc(rs.list, func(r route) bool { return r.name == name })
+}
+
+func (rs *routes) sort() {
+	slices.SortStableFunc(rs.list, func(a, b route) int { return cmp.Compare(a.labels(), b.labels()) })
+}
+
+func (r *route) labels() int { return strings.Count(r.path, "{") }
+
+// find returns a service's find function over the table.
+func (rs *routes) find(title string) func(*request) (operation, error) {
+	return func(q *request) (operation, error) {
+		path := strings.Split(strings.TrimPrefix(q.http.URL.EscapedPath(), "/"), "/")
+		for i := range rs.list {
+			r := &rs.list[i]
+			labels, ok := r.match(path)
+			if !ok || r.method != q.http.Method {
+				continue
+			}
+			if r.handle == nil {
+				return operation{}, unsupported(title, r.name)
+			}
+			q.labels = labels
+			return r.operation, q.parseQuery()
+		}
+		return operation{}, unsupported(title, q.http.Method+" "+q.http.URL.Path)
+	}
+}
+
+// match matches escaped path segments and returns the labels, unescaped. An
+// escaped slash stays inside its label.
+func (r *route) match(path []string) (map[string]string, bool) {
+	labels := make(map[string]string, 2)
+	for i, want := range r.segments {
+		if i >= len(path) {
+			return nil, false
+		}
+		have := path[i]
+		name, isLabel := strings.CutPrefix(strings.TrimSuffix(want, "}"), "{")
+		rest, greedy := strings.CutSuffix(name, "+")
+		if greedy {
+			have = strings.Join(path[i:], "/")
+		}
+		text, err := url.PathUnescape(have)
+		if err != nil || !isLabel && text != want {
+			return nil, false
+		}
+		if isLabel {
+			labels[rest] = text
+		}
+		if greedy {
+			return labels, text != ""
+		}
+	}
+	return labels, len(path) == len(r.segments)
+}
