@@ -52,7 +52,10 @@ export class Live {
   #lastSeq = 0;
   #complete: number | undefined;
   #catchUp = 0;
-  #started = false;
+  /** Whether the subscription of the present socket is in force. */
+  #subscribed = false;
+  /** Whether any reading has come since the page was opened. */
+  #received = false;
   #polledSeq = 0;
   #framesAtPoll = 0;
   #frames = 0;
@@ -124,13 +127,18 @@ export class Live {
       throw cause;
     }
     this.#frames++;
+    if (!this.#subscribed) {
+      // Until then bare payloads come, which may look like anything.
+      if (frame.get("action") === '"subscribed"') this.#begin();
+      return;
+    }
     const reading = readingFrom(frame);
     if (reading) this.#take(reading);
     else if (frame.has("gap")) this.#gap(frame.get("gap")!);
-    else if (frame.get("action") === '"subscribed"') this.#subscribed();
   }
 
   #take(reading: Reading): void {
+    this.#received = true;
     this.#complete = this.#config.now();
     this.#lastSeq = Math.max(this.#lastSeq, reading.seq);
     this.#config.onReading(reading, reading.seq > this.#catchUp);
@@ -139,13 +147,13 @@ export class Live {
   #gap(raw: string): void {
     const to = toNumber(members(raw).get("to"));
     if (to !== undefined) this.#lastSeq = Math.max(this.#lastSeq, to);
-    if (this.#started) this.#config.onGap();
+    if (this.#received) this.#config.onGap();
   }
 
-  #subscribed(): void {
+  #begin(): void {
     clearTimeout(this.#timer);
     this.#failures = 0;
-    this.#started = true;
+    this.#subscribed = true;
     this.#complete = this.#config.now();
     this.state.set({ kind: "live" });
   }
@@ -161,6 +169,7 @@ export class Live {
   #drop(): void {
     const socket = this.#socket;
     this.#socket = undefined;
+    this.#subscribed = false;
     if (!socket) return;
     socket.onopen = socket.onmessage = socket.onclose = null;
     socket.close();

@@ -77,6 +77,13 @@ describe("connecting", () => {
     ]);
   });
 
+  it("takes nothing for a reading before the subscription is in force", () => {
+    last().onopen?.(undefined as never);
+    last().frame(9999);
+    expect(seen).toEqual([]);
+    expect(live.lastSeq).toBe(10);
+  });
+
   it("ignores what it does not know and what is not JSON", () => {
     last().accept();
     last().say("hello");
@@ -184,13 +191,14 @@ describe("checking against the server's newest number", () => {
 describe("gaps", () => {
   it("asks for history, and goes on behind the gap", () => {
     last().accept();
-    last().say('{"gap":{"from":11,"to":40}}');
+    last().frame(11);
+    last().say('{"gap":{"from":12,"to":40}}');
     expect(gaps).toBe(1);
     expect(live.lastSeq).toBe(40);
   });
 
   it("one before the first data of the page is no loss", () => {
-    last().onopen?.(undefined as never);
+    last().accept();
     last().say('{"gap":{"from":11,"to":40}}');
     expect(gaps).toBe(0);
   });

@@ -73,7 +73,7 @@ export class Charts {
       width: this.#width(),
       height: HEIGHT,
       legend: { show: false },
-      padding: [8, 8, 0, 0],
+      padding: [8, 28, 0, 0],
       cursor: { sync: { key: SYNC, scales: ["x", null] }, drag: { x: false, y: false }, y: false, points: { size: 7 } },
       scales: { x: { time: true, auto: false }, y: { range: verticalRange } },
       axes: [

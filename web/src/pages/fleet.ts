@@ -70,7 +70,7 @@ export function fleetPage(context: Context): string {
       if (words && !device.name.toLowerCase().includes(words)) continue;
       shown.push(device);
     }
-    const known = feed.loading.get().kind !== "loading";
+    const known = feed.loading.get().kind === "ready" || feed.fleet.size > 0;
     setText(total, known ? String(feed.fleet.size) : "–");
     for (const filter of filters) filter.show(known ? String(counts[filter.state]) : "–");
     show(place, list, instead(feed, shown.length, find.value, reset));
