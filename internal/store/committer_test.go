@@ -235,12 +235,12 @@ func TestRetransmissionsAreAppliedOnce(t *testing.T) {
 	}
 	r = start(t, cfg)
 	commits(false, 8, 101, true, "sent again after a restart")
-	clock.at = epoch.Add(-hour)
+	clock.set(epoch.Add(-hour))
 	commits(false, 8, 101, true, "sent again after the clock was set back")
-	clock.at = epoch.Add(hour)
+	clock.set(epoch.Add(hour))
 	commits(false, 8, 101, true, "sent again an hour later")
 	commits(true, 9, 1, false, "a new message, an hour later")
-	clock.at = epoch.Add(2 * hour)
+	clock.set(epoch.Add(2 * hour))
 	commits(false, 9, 1, true, "sent again an hour after it")
 	commits(true, 8, 101, true, "forgotten after two hours")
 	if old, err := r.engine.any(retransmitHour(0), retransmitHour(uint32(epoch.Unix()/3600)+1)); err != nil || old {
