@@ -1,0 +1,214 @@
+// Package httpapi is the gateway's HTTP door: the query API of the guide
+// (GET /prod/iotdata), the dashboard's files and the API behind it, health, and
+// the operator's session. The WebSocket at /prod is a handler that it is given.
+//
+// It stores nothing and decides nothing about readings; what it shows comes
+// through the small interfaces of [Config]. Looking is open or needs the operator
+// ([Config.OpenLooking]); changing anything always needs the operator's session,
+// a CSRF token and an Origin of its own. The Host header is checked, so that a
+// foreign name that resolves to this address (DNS rebinding) sees nothing.
+//
+// An [API] is safe for concurrent use.
+package httpapi
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/fieldline-iot/fieldline/internal/iot"
+	"github.com/fieldline-iot/fieldline/internal/telemetry"
+)
+
+// Config is what an API needs. Every field is needed unless it says otherwise.
+type Config struct {
+	Listener net.Listener // where Run serves
+	TLS      *tls.Config  // nil serves plain HTTP
+
+	WebSocket http.Handler // GET /prod with an upgrade
+	Readings  telemetry.Readings
+	Devices   Devices
+	Sight     Sight
+	Add       func(ctx context.Context, thing string) (Provisioned, error)
+
+	Session     Session  // what the dashboard is told about the server
+	URL         string   // the gateway as a browser on this machine reaches it, without a slash at the end
+	Hosts       []string // names, beside loopback ones and IP addresses, that the Host header may have
+	AllowOrigin func(origin string) bool
+	OpenLooking bool  // anyone who reaches the gateway may look
+	Dashboard   fs.FS // the built page; without an index.html the page says how to build it
+
+	Ready func() error     // why the server is not ready; nil is always ready
+	Log   *slog.Logger     // nil discards
+	Now   func() time.Time // nil: time.Now
+}
+
+// Devices shows the registry.
+type Devices interface {
+	Thing(name string) (iot.Thing, error)
+	Things(after string, limit int) ([]iot.Thing, error)
+	CertificatesOf(thing string) ([]string, error)
+	Certificate(id string) (iot.Certificate, error)
+	PoliciesOf(certificateID string) ([]iot.Policy, error)
+}
+
+// Sight shows what is going on.
+type Sight interface {
+	// Online returns the devices that are connected now, by name.
+	Online() map[string]Presence
+	Connections() ([]iot.Connection, error)
+	LastSeq() uint64
+	Rules() []RuleStatus
+}
+
+// Presence is since when and from where a device is connected.
+type Presence struct {
+	Since  int64  `json:"since"`  // ms since the epoch
+	Source string `json:"source"` // ip:port
+}
+
+// RuleStatus is what a rule is and did since the server started.
+type RuleStatus struct {
+	Name       string   `json:"name"`
+	SQL        string   `json:"sql"`
+	Enabled    bool     `json:"enabled"`
+	Permission bool     `json:"permission"`
+	Actions    []string `json:"actions"`
+	Matched    uint64   `json:"matched"`
+	Fired      uint64   `json:"fired"`
+	Failed     uint64   `json:"failed"`
+	LastError  string   `json:"lastError"`
+}
+
+// Provisioned is a device that was added: its files by the guide's names, and
+// the command that runs it.
+type Provisioned struct {
+	Thing         string            `json:"thingName"`
+	CertificateID string            `json:"certificateId"`
+	Policy        string            `json:"policy"`
+	Files         map[string]string `json:"files"`
+	Command       string            `json:"command"`
+}
+
+// Session is what the dashboard is told about the server.
+type Session struct {
+	Version string `json:"version"`
+	Region  string `json:"region"`
+	Account string `json:"account"`
+	Device  struct {
+		Host string `json:"host"`
+		Port string `json:"port"`
+	} `json:"device"` // where devices connect
+	Gateway string `json:"gateway"`
+	Rule    string `json:"rule"`
+	Topic   string `json:"topic"`
+}
+
+// Limits of one request.
+const (
+	maxBody         = 64 << 10 // bytes
+	headerTimeout   = 5 * time.Second
+	idleTimeout     = 2 * time.Minute
+	shutdownTimeout = 5 * time.Second
+)
+
+// API is the gateway's HTTP door, an [http.Handler].
+type API struct {
+	cfg      Config
+	sessions *sessions
+	handler  http.Handler
+}
+
+// New returns the API of cfg. It starts nothing.
+func New(cfg Config) (*API, error) {
+	if cfg.WebSocket == nil || cfg.Readings == nil || cfg.Devices == nil || cfg.Sight == nil || cfg.Add == nil || cfg.AllowOrigin == nil {
+		return nil, fmt.Errorf("httpapi: WebSocket, Readings, Devices, Sight, Add and AllowOrigin are needed: %w", iot.ErrInvalid)
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Ready == nil {
+		cfg.Ready = func() error { return nil }
+	}
+	a := &API{cfg: cfg, sessions: newSessions(cfg.Now)}
+	files, err := newDashboard(cfg.Dashboard)
+	if err != nil {
+		return nil, err
+	}
+	a.handler = a.routes(files)
+	return a, nil
+}
+
+// routes says which request goes where.
+func (a *API) routes(files http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/prod", a.cfg.WebSocket)
+	mux.Handle("/prod/iotdata", a.cors(a.looking(a.serveIoTData)))
+
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", a.serveReady)
+
+	mux.HandleFunc("GET /login", a.serveLogin)
+	mux.HandleFunc("GET /api/session", a.serveSession)
+	mux.HandleFunc("POST /api/logout", a.changing(a.serveLogout))
+	mux.HandleFunc("GET /api/devices", a.looking(a.serveDevices))
+	mux.HandleFunc("GET /api/devices/{name}", a.looking(a.serveDevice))
+	mux.HandleFunc("GET /api/presence", a.looking(a.servePresence))
+	mux.HandleFunc("GET /api/rules", a.looking(a.serveRules))
+	mux.HandleFunc("GET /api/connections", a.looking(a.serveConnections))
+	mux.HandleFunc("POST /api/things", a.changing(a.serveAddThing))
+	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
+		writeProblem(w, http.StatusNotFound, "no such resource", r.Method+" "+r.URL.Path)
+	})
+	mux.Handle("GET /", files)
+	return a.guard(mux)
+}
+
+// ServeHTTP answers one request.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.handler.ServeHTTP(w, r) }
+
+// Run serves Config.Listener until ctx is done, and returns nil once the requests
+// in flight have been answered. WebSockets are not its to end.
+func (a *API) Run(ctx context.Context) error {
+	srv := &http.Server{
+		Handler:           a,
+		TLSConfig:         a.cfg.TLS,
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		ErrorLog:          slog.NewLogLogger(a.cfg.Log.Handler(), slog.LevelDebug),
+	}
+	drained := make(chan error, 1)
+	defer context.AfterFunc(ctx, func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+		defer cancel()
+		drained <- srv.Shutdown(ctx)
+	})()
+	if err := a.serve(srv); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return <-drained
+}
+
+func (a *API) serve(srv *http.Server) error {
+	if a.cfg.TLS == nil {
+		return srv.Serve(a.cfg.Listener)
+	}
+	return srv.ServeTLS(a.cfg.Listener, "", "")
+}
+
+func (a *API) serveReady(w http.ResponseWriter, _ *http.Request) {
+	if err := a.cfg.Ready(); err != nil {
+		writeProblem(w, http.StatusServiceUnavailable, "not ready", err.Error())
+		return
+	}
+	fmt.Fprintln(w, "ready")
+}

@@ -1,0 +1,86 @@
+package httpapi
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/fieldline-iot/fieldline/internal/iot"
+)
+
+// contentPolicy lets the dashboard load from this gateway only.
+const contentPolicy = "default-src 'self'; img-src 'self' data:; connect-src 'self' ws: wss:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+
+// guard checks the Host header and sets the headers that every answer has.
+func (a *API) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !a.knownHost(r.Host) {
+			writeProblem(w, http.StatusMisdirectedRequest, "unknown host "+r.Host,
+				"this gateway answers to localhost, IP addresses and the names given with --hostname")
+			return
+		}
+		h := w.Header()
+		h.Set("Content-Security-Policy", contentPolicy)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// knownHost reports whether a Host header names this gateway: an attacker's own
+// name, which he has resolve to this address, does not.
+func (a *API) knownHost(hostport string) bool {
+	host, _, err := net.SplitHostPort(hostport)
+	if err != nil {
+		host = strings.Trim(hostport, "[]")
+	}
+	return net.ParseIP(host) != nil || strings.EqualFold(host, "localhost") ||
+		slices.ContainsFunc(a.cfg.Hosts, func(name string) bool { return strings.EqualFold(name, host) })
+}
+
+// Authorize decides whether a request may look at readings; its error wraps
+// [iot.ErrDenied] and says how to be let in.
+func (a *API) Authorize(r *http.Request) error {
+	if a.cfg.OpenLooking || a.sessions.of(r) != nil {
+		return nil
+	}
+	return fmt.Errorf("this gateway answers its operator only: open the link that fieldline login prints, or start the server with --gateway-open: %w", iot.ErrDenied)
+}
+
+// looking lets those through who may look.
+func (a *API) looking(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if err := a.Authorize(r); err != nil {
+			writeProblem(w, http.StatusUnauthorized, "not logged in", err.Error())
+			return
+		}
+		next(w, r)
+	}
+}
+
+// changing lets the operator through, from the dashboard itself.
+func (a *API) changing(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		session := a.sessions.of(r)
+		switch origin := r.Header.Get("Origin"); {
+		case session == nil:
+			writeProblem(w, http.StatusUnauthorized, "not logged in", "open the link that fieldline up printed, or the one that fieldline login prints")
+		case origin != "" && !sameOrigin(r, origin), origin == "" && !fromHere(r):
+			writeProblem(w, http.StatusForbidden, "another page may not change anything here", "Origin "+origin)
+		case !equal(r.Header.Get("X-CSRF-Token"), session.csrf):
+			writeProblem(w, http.StatusForbidden, "the CSRF token is missing or wrong", "reload the page")
+		default:
+			r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+			next(w, r)
+		}
+	}
+}
+
+// fromHere reports whether a browser says that a request without an Origin comes
+// from a page of this gateway, or from no page.
+func fromHere(r *http.Request) bool {
+	site := r.Header.Get("Sec-Fetch-Site")
+	return site == "" || site == "same-origin" || site == "none"
+}
