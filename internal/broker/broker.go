@@ -12,8 +12,8 @@
 // second one writes, and exists only while there is something to write. What
 // other goroutines touch of a connection is guarded by the locks of its
 // acknowledgement ring (ackRing), its outbound side (outbound) and its
-// subscriptions; locks are taken in this order, and none is held while calling
-// the Ingester. Only the reading goroutine ends a connection: everyone else
+// subscriptions. The ring's is taken before the outbound side's, and none is
+// held while calling the Ingester. Only the reading goroutine ends a connection: everyone else
 // interrupts it.
 //
 // Marks like [MQTT-3.1.2-24] cite the conformance statements of MQTT 5.0.
@@ -226,12 +226,12 @@ func New(cfg Config) (*Broker, error) {
 		cfg:       cfg,
 		limits:    cfg.Limits,
 		maxPacket: cfg.Limits.Payload + headerRoom,
-		arriving:  make(chan struct{}, cfg.Limits.Arriving),
 		web:       newHandover(),
 		tree:      topic.NewTree[*conn, subscription](false),
 		order:     maphash.MakeSeed(),
 	}
 	b.doors = b.newDoors()
+	b.arriving = make(chan struct{}, cfg.Limits.Arriving+len(b.doors)) // each door holds one while it waits
 	b.routings.New = func() any { return newRouting(b) }
 	b.chunks.New = func() any { chunk := make([]byte, 0, chunkSize); return &chunk }
 	var err error

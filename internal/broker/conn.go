@@ -257,7 +257,8 @@ func (c *conn) linger() {
 func (c *conn) report(err error) {
 	if !c.connected {
 		c.b.metrics.refused.Inc()
-		c.b.notice("mqtt connection refused", c.peer.remote, err)
+		c.b.notice("mqtt connection refused", c.peer.remote, err,
+			slog.String("client", c.clientID), slog.String("certificate", c.peer.certificate))
 		return
 	}
 	c.b.metrics.connections.Dec()

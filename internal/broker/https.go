@@ -171,7 +171,7 @@ func (b *Broker) authorizeHTTP(p peer, name string) (device string, err error) {
 	case !decision.Allowed:
 		b.metrics.denied.WithLabelValues(string(policy.Publish)).Inc()
 		err := fmt.Errorf("publish to %q: %w: %s", name, iot.ErrDenied, decision.Reason)
-		b.notice("https publish denied", p.remote, err)
+		b.notice("https publish denied", p.remote, err, slog.String("certificate", p.certificate))
 		return "", err
 	case b.cfg.TrustDeviceID:
 		return "", nil

@@ -112,13 +112,13 @@ func handshake(ctx context.Context, tc *tls.Conn, by time.Time) error {
 
 // notice logs why a connection came to nothing. What strangers can cause at will
 // is bounded in rate.
-func (b *Broker) notice(message, remote string, err error) {
+func (b *Broker) notice(message, remote string, err error, more ...slog.Attr) {
 	held, ok := b.arrivals.allow(time.Now(), 50)
 	if !ok {
 		return
 	}
-	b.cfg.Log.LogAttrs(context.Background(), slog.LevelInfo, message,
-		slog.String("remote", remote), slog.String("reason", err.Error()), slog.Int("unlogged", held))
+	attrs := append(more, slog.String("remote", remote), slog.String("reason", err.Error()), slog.Int("unlogged", held))
+	b.cfg.Log.LogAttrs(context.Background(), slog.LevelInfo, message, attrs...)
 }
 
 // peer is who is at the other end, as far as the network and TLS tell.

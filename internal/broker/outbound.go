@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/fieldline-iot/fieldline/internal/iot"
 	"github.com/fieldline-iot/fieldline/internal/mqtt"
 	"github.com/fieldline-iot/fieldline/internal/policy"
 )
@@ -15,15 +14,10 @@ import (
 const (
 	chunkSize  = 64 << 10        // bytes that a writer hands over at once, unless one packet is larger
 	maxControl = 64 << 10        // bytes of answers that may wait before no more is read
-	keepBuffer = 1 << 10         // bytes of buffer that an idle connection may keep
+	keepBuffer = 1 << 10         // bytes of answers' buffer that is kept while idle
+	keepQueue  = 1 << 10         // places in the queue that are kept while idle
 	closeGrace = 2 * time.Second // for the last packets of a connection
 )
-
-// frame is an encoded PUBLISH that deliveries share.
-type frame struct {
-	packet   []byte
-	packetID int // offset of the packet identifier; 0 at QoS 0
-}
 
 // outbound is what waits for being written to a connection: answers, which go
 // first, and deliveries, in a queue that is bounded in messages and bytes.
@@ -47,7 +41,7 @@ type outbound struct {
 
 	writing bool          // the writer exists
 	refuses bool          // takes no more deliveries
-	dead    bool          // the connection cannot be written to
+	closed  bool          // takes no more answers either
 	idle    chan struct{} // closed when the writer ends, once close has made it
 	room    chan struct{} // holds one element when answers have left; nil until awaited
 }
@@ -57,7 +51,7 @@ type outbound struct {
 func (o *outbound) send(add func(dst []byte) []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !o.dead {
+	if !o.closed {
 		o.answers = add(o.answers)
 		o.start()
 	}
@@ -97,7 +91,7 @@ func (o *outbound) deliver(who *identity, topic string, f *frame) {
 		qos = 1
 	}
 	switch {
-	case o.refuses || o.dead || !o.mayReceive(who, topic):
+	case o.refuses || o.closed || !o.mayReceive(who, topic):
 	case c.maxPacket > 0 && len(f.packet) > c.maxPacket: // [MQTT-3.1.2-24], [MQTT-3.1.2-25]
 		c.b.metrics.droppedLarge.Inc()
 	case len(o.queue)-o.next < c.b.limits.QueueMessages && o.bytes+len(f.packet) <= c.b.limits.QueueBytes:
@@ -127,7 +121,7 @@ func (o *outbound) mayReceive(who *identity, topic string) bool {
 }
 
 func (o *outbound) push(f *frame) {
-	if o.next > 0 && len(o.queue) == cap(o.queue) {
+	if len(o.queue) == cap(o.queue) && o.next > len(o.queue)/2 {
 		n := copy(o.queue, o.queue[o.next:])
 		clear(o.queue[n:])
 		o.queue, o.next = o.queue[:n], 0
@@ -145,14 +139,14 @@ func (o *outbound) pop() {
 		return
 	}
 	o.queue, o.next = o.queue[:0], 0
-	if cap(o.queue) > keepBuffer/8 {
+	if cap(o.queue) > keepQueue {
 		o.queue = nil
 	}
 }
 
 // start starts a writer unless there is one or nothing for it to do.
 func (o *outbound) start() {
-	if o.writing || o.dead || len(o.answers) == 0 && !o.sendable() {
+	if o.writing || len(o.answers) == 0 && !o.sendable() {
 		return
 	}
 	o.writing = true
@@ -264,7 +258,7 @@ func (o *outbound) refuse() {
 func (o *outbound) abandon() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.dead = true
+	o.closed = true
 	o.answers, o.queue, o.next, o.bytes = nil, nil, 0, 0
 	o.ended()
 }
@@ -293,22 +287,14 @@ func (o *outbound) close(farewell []byte) {
 func (o *outbound) finish(farewell []byte) (idle <-chan struct{}) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !o.dead {
+	if !o.closed {
+		o.closed = true
 		o.answers = append(o.answers, farewell...)
 		o.start()
 	}
 	if !o.writing {
-		o.dead = true
 		return nil
 	}
 	o.idle = make(chan struct{})
 	return o.idle
-}
-
-// encode returns m as a PUBLISH for subscribers of one version and QoS.
-func encode(m *iot.Message, v mqtt.Version, qos byte, properties *iot.Properties) *frame {
-	p := mqtt.Publish{QoS: qos, Topic: []byte(m.Topic), Payload: m.Payload, Properties: properties}
-	size := 16 + len(m.Topic) + len(m.Payload)
-	packet := mqtt.AppendPublish(make([]byte, 0, size), v, &p)
-	return &frame{packet, mqtt.PublishPacketIDOffset(packet)}
 }

@@ -112,3 +112,17 @@ func (r *routing) frame(v mqtt.Version, qos byte) *frame {
 	}
 	return *f
 }
+
+// frame is an encoded PUBLISH that deliveries share.
+type frame struct {
+	packet   []byte
+	packetID int // offset of the packet identifier; 0 at QoS 0
+}
+
+// encode returns m as a PUBLISH for subscribers of one version and QoS.
+func encode(m *iot.Message, v mqtt.Version, qos byte, properties *iot.Properties) *frame {
+	p := mqtt.Publish{QoS: qos, Topic: []byte(m.Topic), Payload: m.Payload, Properties: properties}
+	size := 16 + len(m.Topic) + len(m.Payload)
+	packet := mqtt.AppendPublish(make([]byte, 0, size), v, &p)
+	return &frame{packet, mqtt.PublishPacketIDOffset(packet)}
+}

@@ -1,0 +1,277 @@
+package broker
+
+import (
+	"fmt"
+	"io"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/fieldline-iot/fieldline/internal/iot"
+	"github.com/fieldline-iot/fieldline/internal/mqtt"
+	"github.com/fieldline-iot/fieldline/internal/policy"
+)
+
+func TestSubscribeAnswersEachFilter(t *testing.T) {
+	h := start(t, func(cfg *Config) { cfg.Limits.Subscriptions = 2 })
+	h.policy.deny(policy.Subscribe, "secret/#")
+	filters := []mqtt.Subscription{
+		{Filter: "a", QoS: 2}, {Filter: "secret/#"}, {Filter: "$share/g/a"}, {Filter: "b/+"}, {Filter: "a"}, {Filter: "c"},
+	}
+	want := map[mqtt.Version][]mqtt.ReasonCode{
+		mqtt.V311: {1, 0x80, 0x80, 0, 0, 0x80},
+		mqtt.V5:   {1, mqtt.NotAuthorized, mqtt.SharedSubscriptionsNotSupported, 0, 0, mqtt.QuotaExceeded},
+	}
+	for v, codes := range want {
+		c := h.connect(v, "client "+v.String())
+		if got := c.subscribe(filters...); fmt.Sprint(got) != fmt.Sprint(codes) {
+			t.Errorf("MQTT %s: SUBACK %v, want %v", v, got, codes)
+		}
+		info := h.Clients()
+		if got := fmt.Sprint(info[len(info)-1].Subscriptions); got != "[a b/+]" {
+			t.Errorf("Clients says %s, want [a b/+]", got)
+		}
+	}
+}
+
+func TestUnsubscribe(t *testing.T) {
+	h := start(t, nil)
+	c := h.connect(mqtt.V5, "a")
+	c.subscribe(mqtt.Subscription{Filter: "t"})
+	c.write(mqtt.AppendUnsubscribe(nil, c.version, &mqtt.Unsubscribe{PacketID: 5, Filters: []string{"t", "u"}}))
+	unsuback, err := mqtt.DecodeUnsuback(c.expect(mqtt.UnsubackPacket), c.version)
+	if err != nil || fmt.Sprint(unsuback.Codes) != fmt.Sprint([]mqtt.ReasonCode{mqtt.Success, mqtt.NoSubscriptionExisted}) {
+		t.Errorf("UNSUBACK %v, %v", unsuback.Codes, err)
+	}
+	h.Route(&iot.Message{Topic: "t"})
+	c.ping()
+}
+
+func TestSubscriptionIdentifierIsRefused(t *testing.T) {
+	c := start(t, nil).connect(mqtt.V5, "a")
+	c.write(mqtt.AppendSubscribe(nil, c.version, &mqtt.Subscribe{PacketID: 1, SubscriptionID: 3, Filters: []mqtt.Subscription{{Filter: "t"}}}))
+	c.expectEnd(mqtt.SubscriptionIdentifiersNotSupported)
+}
+
+func TestRoute(t *testing.T) {
+	h := start(t, nil)
+	old, modern := h.connect(mqtt.V311, "old"), h.connect(mqtt.V5, "modern")
+	old.subscribe(mqtt.Subscription{Filter: "a/#", QoS: 1}, mqtt.Subscription{Filter: "a/+", QoS: 0})
+	modern.subscribe(mqtt.Subscription{Filter: "#", QoS: 0})
+	h.Route(&iot.Message{Topic: "a/b", QoS: 1, Payload: []byte("x"), Properties: &iot.Properties{ContentType: "text/plain"}})
+	h.Route(&iot.Message{Topic: "$aws/x", QoS: 1})
+
+	if p := old.expectPublish("a/b", 1); string(p.Payload) != "x" || p.PacketID == 0 {
+		t.Errorf("3.1.1 got %+v", p)
+	}
+	old.ping() // once only, though two subscriptions match
+	if p := modern.expectPublish("a/b", 0); p.Properties == nil || p.Properties.ContentType != "text/plain" {
+		t.Errorf("5.0 got %+v", p)
+	}
+	modern.ping() // nothing of $aws
+}
+
+func TestNoLocal(t *testing.T) {
+	h := start(t, nil)
+	c := h.connect(mqtt.V5, "a")
+	c.subscribe(mqtt.Subscription{Filter: "t", NoLocal: true})
+	c.publish("t", 0, "own")
+	h.connect(mqtt.V311, "b").publish("t", 0, "other's")
+	if p := c.expectPublish("t", 0); string(p.Payload) != "other's" {
+		t.Errorf("got %q, want the other client's message only", p.Payload)
+	}
+}
+
+func TestReceiveDenied(t *testing.T) {
+	h := start(t, nil)
+	c := h.connect(mqtt.V5, "a")
+	c.subscribe(mqtt.Subscription{Filter: "a/#"})
+	h.Route(&iot.Message{Topic: "a/secret"})
+	c.expectPublish("a/secret", 0)
+	h.policy.deny(policy.Receive, "a/secret")
+	h.Route(&iot.Message{Topic: "a/secret"})
+	h.Route(&iot.Message{Topic: "a/open"})
+	c.expectPublish("a/open", 0)
+}
+
+func TestMessageExpiry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, nil)
+		c := h.connect(mqtt.V5, "a")
+		c.subscribe(mqtt.Subscription{Filter: "t"})
+		lifetime := uint32(10)
+		m := &iot.Message{Topic: "t", Properties: &iot.Properties{MessageExpiry: &lifetime}, Origin: iot.Origin{Arrived: time.Now()}}
+		time.Sleep(4 * time.Second)
+		h.Route(m)
+		if p := c.expectPublish("t", 0); *p.Properties.MessageExpiry != 6 {
+			t.Errorf("%d s are left, want 6", *p.Properties.MessageExpiry)
+		}
+		time.Sleep(6 * time.Second)
+		h.Route(m)
+		c.ping() // nothing came before it
+		h.stop()
+	})
+}
+
+func TestClientsMaximumPacketSize(t *testing.T) {
+	h := start(t, nil)
+	c := h.dial()
+	c.connect(&mqtt.Connect{Version: mqtt.V5, ClientID: "a", MaximumPacketSize: 20})
+	c.subscribe(mqtt.Subscription{Filter: "t"})
+	h.Route(&iot.Message{Topic: "t", Payload: make([]byte, 100)})
+	h.Route(&iot.Message{Topic: "t", Payload: []byte("fits")})
+	if p := c.expectPublish("t", 0); string(p.Payload) != "fits" {
+		t.Errorf("got %q", p.Payload)
+	}
+}
+
+func TestReceiveMaximumHoldsDeliveriesBack(t *testing.T) {
+	h := start(t, nil)
+	c := h.dial()
+	c.connect(&mqtt.Connect{Version: mqtt.V5, ClientID: "a", ReceiveMaximum: 3})
+	c.subscribe(mqtt.Subscription{Filter: "t", QoS: 1})
+	for i := range 10 {
+		h.Route(&iot.Message{Topic: "t", QoS: 1, Payload: fmt.Append(nil, i)})
+	}
+	var ids []uint16
+	next := func(i int) {
+		p := c.expectPublish("t", 1)
+		if string(p.Payload) != fmt.Sprint(i) {
+			t.Fatalf("delivery %d carries %s", i, p.Payload)
+		}
+		for _, id := range ids {
+			if id == p.PacketID {
+				t.Fatalf("packet identifier %d is used twice", id)
+			}
+		}
+		ids = append(ids, p.PacketID)
+	}
+	ack := func(at int) {
+		c.write(mqtt.AppendAck(nil, c.version, &mqtt.Ack{Type: mqtt.PubackPacket, PacketID: ids[at]}))
+		ids = append(ids[:at], ids[at+1:]...)
+	}
+	next(0)
+	next(1)
+	next(2)
+	c.ping()
+	for i := 3; i < 10; i++ {
+		ack((i * 7) % 3) // in another order than they came
+		next(i)
+		c.ping()
+	}
+}
+
+// stall connects a subscriber whose network takes nothing more.
+func (h *harness) stall(id string, qos byte) *client {
+	h.t.Helper()
+	c := h.connect(mqtt.V5, id)
+	c.subscribe(mqtt.Subscription{Filter: "t", QoS: qos})
+	return c // a pipe has no buffer: what is not read is not written
+}
+
+func TestSlowSubscriber(t *testing.T) {
+	limits := func(cfg *Config) {
+		cfg.Limits.QueueMessages = 50
+		cfg.Limits.QueueBytes = 10_000
+	}
+	t.Run("loses QoS 0 messages, and others do not", func(t *testing.T) {
+		h := start(t, limits)
+		h.stall("slow", 0)
+		fast := h.connect(mqtt.V311, "fast")
+		fast.subscribe(mqtt.Subscription{Filter: "t"})
+		for i := range 1000 {
+			h.Route(&iot.Message{Topic: "t", Payload: fmt.Append(nil, i)})
+			if p := fast.expectPublish("t", 0); string(p.Payload) != fmt.Sprint(i) {
+				t.Fatalf("message %d carries %s", i, p.Payload)
+			}
+		}
+		c := h.clients.find("slow")
+		if queued := len(c.out.queue) - c.out.next; queued > 50 {
+			t.Errorf("%d messages wait for the slow subscriber, want at most 50", queued)
+		}
+	})
+	t.Run("is disconnected rather than lose a QoS 1 message", func(t *testing.T) {
+		h := start(t, limits)
+		c := h.stall("slow", 1)
+		conn := h.clients.find("slow")
+		for range 1000 {
+			h.Route(&iot.Message{Topic: "t", QoS: 1, Payload: make([]byte, 10)})
+		}
+		<-conn.interrupted
+		var last []byte
+		for packet := c.read(); packet != nil; packet = c.read() {
+			last = append([]byte(nil), packet...)
+		}
+		if d, err := mqtt.DecodeDisconnect(last, mqtt.V5); err != nil || d.Code != mqtt.QuotaExceeded {
+			t.Errorf("the last packet is %x, want DISCONNECT %v", last, mqtt.QuotaExceeded)
+		}
+	})
+	t.Run("is bounded in bytes too", func(t *testing.T) {
+		h := start(t, limits)
+		h.stall("slow", 0)
+		for range 40 {
+			h.Route(&iot.Message{Topic: "t", Payload: make([]byte, 1000)})
+		}
+		if c := h.clients.find("slow"); c.out.bytes > 10_000 {
+			t.Errorf("%d bytes wait, want at most 10,000", c.out.bytes)
+		}
+	})
+}
+
+func TestStuckPeerIsClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, nil)
+		h.stall("stuck", 0)
+		h.Route(&iot.Message{Topic: "t"})
+		time.Sleep(h.limits.WriteTimeout + closeGrace)
+		synctest.Wait()
+		if n := len(h.Clients()); n != 0 {
+			t.Errorf("%d clients, want the stuck one gone", n)
+		}
+		h.stop()
+	})
+}
+
+func TestUnreadAnswersHoldBackTheReader(t *testing.T) {
+	h := start(t, nil)
+	c := h.connect(mqtt.V311, "a")
+	pings := make([]byte, 0, 2<<20)
+	for len(pings) < cap(pings) {
+		pings = mqtt.AppendPingreq(pings)
+	}
+	c.nc.SetWriteDeadline(time.Now().Add(200 * time.Millisecond))
+	if n, err := c.nc.Write(pings); err == nil {
+		t.Errorf("the broker read %d bytes of pings whose answers nobody reads", n)
+	}
+	go io.Copy(io.Discard, c.nc)
+}
+
+func TestKick(t *testing.T) {
+	h := start(t, nil)
+	c := h.connect(mqtt.V5, "a")
+	if h.Kick("b") || !h.Kick("a") {
+		t.Error("Kick does not tell whether there was such a client")
+	}
+	c.expectEnd(mqtt.AdministrativeAction)
+}
+
+func BenchmarkRoute(b *testing.B) {
+	for _, qos := range []byte{0, 1} {
+		b.Run(fmt.Sprintf("qos=%d/subscribers=200", qos), func(b *testing.B) {
+			h := start(b, nil)
+			for i := range 200 {
+				c := newConn(h.Broker, &loopConn{}, peer{}, time.Time{})
+				c.version, c.clientID, c.log, c.out.limit = mqtt.V311, fmt.Sprint(i), h.cfg.Log, 32768
+				c.refresh()
+				c.subs.add("t")
+				h.tree.Set("t", c, subscription{qos: qos})
+			}
+			m := &iot.Message{Topic: "t", QoS: qos, Payload: make([]byte, 128)}
+			b.ReportAllocs()
+			for b.Loop() {
+				h.Route(m)
+			}
+			b.ReportMetric(200*float64(b.N)/b.Elapsed().Seconds(), "deliveries/s")
+		})
+	}
+}
