@@ -1,0 +1,122 @@
+package push
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"github.com/fieldline-iot/fieldline/internal/iot"
+)
+
+// handlerTimeout bounds Handlers.Disconnect, which runs when the client is gone.
+const handlerTimeout = 5 * time.Second
+
+// ServeHTTP upgrades a request to a WebSocket connection. It answers 426 what is
+// no upgrade, 403 a page of an origin that is not allowed, 401 what Authorize
+// refuses, 503 beyond MaxConnections and while stopping, and what Handlers.Connect
+// refuses as that says.
+//
+// A page of the host that it calls counts as allowed, so who mounts the gateway
+// must have refused foreign Host headers (DNS rebinding).
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+		w.Header().Set("Upgrade", "websocket")
+		w.Header().Set("Connection", "Upgrade")
+		g.refuse(w, http.StatusUpgradeRequired, "This is a WebSocket address: open it with new WebSocket(…) or `fieldline watch`. Stored readings are at /prod/iotdata.")
+		return
+	}
+	if origin := r.Header.Get("Origin"); !g.allowed(origin, r.Host) {
+		g.refuse(w, http.StatusForbidden, fmt.Sprintf("Pages of %q may not connect: start the server with --allow-origin %s to let them.", origin, origin))
+		return
+	}
+	if g.cfg.Authorize != nil {
+		if err := g.cfg.Authorize(r); err != nil {
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			g.refuse(w, http.StatusUnauthorized, err.Error())
+			return
+		}
+	}
+	if err := g.admit(); err != nil {
+		w.Header().Set("Retry-After", "5")
+		g.refuse(w, http.StatusServiceUnavailable, err.Error())
+		return
+	}
+	if !g.connect(w, r) {
+		g.release()
+	}
+}
+
+// allowed decides about an Origin header; "" is a client that is no browser.
+func (g *Gateway) allowed(origin, host string) bool {
+	if origin == "" {
+		return true
+	}
+	if u, err := url.Parse(origin); err == nil && u.Host != "" && strings.EqualFold(u.Host, host) {
+		return true
+	}
+	return g.cfg.AllowOrigin != nil && g.cfg.AllowOrigin(origin)
+}
+
+func (g *Gateway) refuse(w http.ResponseWriter, status int, text string) {
+	g.metrics.refused.WithLabelValues(strconv.Itoa(status)).Inc()
+	http.Error(w, text, status)
+}
+
+// connect runs Handlers.Connect, upgrades and starts the client; false when the
+// request was refused.
+func (g *Gateway) connect(w http.ResponseWriter, r *http.Request) bool {
+	info := iot.Connection{ID: newID(), ConnectedAt: time.Now().UTC(), SourceIP: r.RemoteAddr, UserAgent: r.UserAgent()}
+	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
+		info.SourceIP = host
+	}
+	if g.cfg.Handlers != nil {
+		if err := g.cfg.Handlers.Connect(r.Context(), info); err != nil {
+			g.cfg.Log.LogAttrs(r.Context(), slog.LevelInfo, "connection refused", slog.String("source", info.SourceIP), slog.Any("error", err))
+			g.refuse(w, connectStatus(err), "The connection was refused.")
+			return false
+		}
+	}
+	conn, rw, _, err := ws.HTTPUpgrader{Timeout: g.cfg.WriteTimeout}.Upgrade(r, w)
+	if err != nil {
+		g.cfg.Log.LogAttrs(r.Context(), slog.LevelInfo, "upgrade failed", slog.String("source", info.SourceIP), slog.Any("error", err))
+		if conn != nil {
+			conn.Close() // the refusal has been written, as far as it could be
+		}
+		g.disconnected(info.ID, &closure{code: ws.StatusAbnormalClosure, reason: "Upgrade failed"})
+		return false
+	}
+	c := newClient(g, conn, info)
+	g.add(c)
+	// A fresh goroutine, so that net/http's buffers and request can be freed.
+	go c.read(readerOf(conn, rw.Reader))
+	return true
+}
+
+func connectStatus(err error) int {
+	switch {
+	case errors.Is(err, iot.ErrDenied):
+		return http.StatusForbidden
+	case errors.Is(err, iot.ErrOverloaded):
+		return http.StatusServiceUnavailable
+	default:
+		return http.StatusBadGateway
+	}
+}
+
+func (g *Gateway) disconnected(id string, why *closure) {
+	if g.cfg.Handlers == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), handlerTimeout)
+	defer cancel()
+	g.cfg.Handlers.Disconnect(ctx, id, int(why.code), why.reason)
+}
