@@ -76,7 +76,7 @@ type present struct {
 func refuseMembers(members ...present) error {
 	for _, m := range members {
 		if m.set {
-			return fmt.Errorf("%s: Fieldline does not have this: %w", m.member, iot.ErrUnsupported)
+			return fmt.Errorf("member %s: %w by Fieldline", m.member, iot.ErrUnsupported)
 		}
 	}
 	return nil

@@ -48,7 +48,7 @@ func (a *API) certificateOf(member, arn string) (id string, err error) {
 	case "cert":
 		return id, checkCertificateID(id)
 	case "thinggroup":
-		return "", fmt.Errorf("%s %s: thing groups: %w", member, arn, iot.ErrUnsupported)
+		return "", fmt.Errorf("%s %s: thing groups are %w by Fieldline", member, arn, iot.ErrUnsupported)
 	default:
 		return "", fmt.Errorf("%s %q is not the ARN of a certificate: %w", member, arn, iot.ErrInvalid)
 	}
@@ -197,7 +197,7 @@ func (a *API) attachThingPrincipal(_ context.Context, q *request) (any, error) {
 	switch kind := q.query.Get("thingPrincipalType"); kind {
 	case "", "NON_EXCLUSIVE_THING":
 	case "EXCLUSIVE_THING":
-		return nil, fmt.Errorf("thingPrincipalType %s: Fieldline does not have this: %w", kind, iot.ErrUnsupported)
+		return nil, fmt.Errorf("thingPrincipalType %s: %w by Fieldline", kind, iot.ErrUnsupported)
 	default:
 		return nil, unmet("thingPrincipalType", kind, "satisfy enum value set: [EXCLUSIVE_THING, NON_EXCLUSIVE_THING]")
 	}

@@ -66,6 +66,15 @@ func (a *API) ruleInput(q *request) (iot.Rule, error) {
 	}, nil
 }
 
+// badRule refuses a rule that names what is not there, such as a function of
+// another account: what is missing is not what the request is about.
+func badRule(err error) error {
+	if errors.Is(err, iot.ErrNotFound) {
+		return named(codeInvalidRequest, err)
+	}
+	return err
+}
+
 // noSuchRule gives a missing rule the name that AWS gives it, and clients know:
 // these operations never answer ResourceNotFoundException.
 func noSuchRule(err error) error {
@@ -80,7 +89,7 @@ func (a *API) createTopicRule(_ context.Context, q *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return nil, a.cfg.RuleEditor.Create(r)
+	return nil, badRule(a.cfg.RuleEditor.Create(r))
 }
 
 func (a *API) replaceTopicRule(_ context.Context, q *request) (any, error) {
@@ -88,7 +97,10 @@ func (a *API) replaceTopicRule(_ context.Context, q *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return nil, noSuchRule(a.cfg.RuleEditor.Replace(r))
+	if _, err := a.cfg.RuleReader.Rule(r.Name); err != nil {
+		return nil, noSuchRule(err)
+	}
+	return nil, badRule(a.cfg.RuleEditor.Replace(r))
 }
 
 func (a *API) ruleARN(name string) string { return a.cfg.Account.ARN("iot", "rule/"+name) }

@@ -255,7 +255,7 @@ func (a *API) describeEndpoint(_ context.Context, q *request) (any, error) {
 			EndpointAddress string `json:"endpointAddress"`
 		}{a.cfg.Endpoint}, nil
 	case "iot:CredentialProvider", "iot:Jobs", "iot:Data-Beta":
-		return nil, fmt.Errorf("endpointType %s: Fieldline has the endpoint iot:Data-ATS only: %w", kind, iot.ErrUnsupported)
+		return nil, fmt.Errorf("endpointType %s: %w by Fieldline, which has iot:Data-ATS only", kind, iot.ErrUnsupported)
 	default:
 		return nil, fmt.Errorf("endpointType %q is not one of iot:Data-ATS, iot:Data, iot:CredentialProvider, iot:Jobs: %w", kind, iot.ErrInvalid)
 	}

@@ -44,7 +44,7 @@ func (a *API) publish(ctx context.Context, q *request) (any, error) {
 		return nil, err
 	}
 	if retain {
-		return nil, fmt.Errorf("retain=true: retained messages: %w", iot.ErrUnsupported)
+		return nil, fmt.Errorf("retain=true: retained messages are %w by Fieldline", iot.ErrUnsupported)
 	}
 	if m.Properties, err = q.properties(); err != nil {
 		return nil, err

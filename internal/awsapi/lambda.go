@@ -98,7 +98,7 @@ func (a *API) functionName(q *request) (string, error) {
 		return "", err
 	}
 	if qualifier != "" && qualifier != "$LATEST" {
-		return "", fmt.Errorf("qualifier %s: versions and aliases of functions: %w", qualifier, iot.ErrUnsupported)
+		return "", fmt.Errorf("qualifier %s: versions and aliases of functions are %w by Fieldline", qualifier, iot.ErrUnsupported)
 	}
 	if !a.cfg.Functions.Exists(name) {
 		return "", &fault{"ResourceNotFoundException", "Function not found: " + a.functionARN(name)}
