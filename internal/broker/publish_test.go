@@ -332,7 +332,10 @@ func TestPayloadIsCopied(t *testing.T) {
 
 func TestShutdownWaitsForAcknowledgements(t *testing.T) {
 	var held holdingIngester
-	h := start(t, func(cfg *Config) { cfg.Ingester = &held })
+	h := start(t, func(cfg *Config) {
+		cfg.Ingester = &held
+		cfg.Limits.DrainTimeout = time.Minute
+	})
 	c := h.connect(mqtt.V5, "a")
 	c.publish("t", 1, "x")
 	held.wait(t, 1)
