@@ -200,6 +200,7 @@ func TestFailedSyncEndsRun(t *testing.T) {
 	if got := r.LastSeq(); got != 1 {
 		t.Errorf("last seq %d, want 1", got)
 	}
+	wantErr(t, "Close", r.close(), errorfs.ErrInjected)
 }
 
 func TestRetransmissionsAreAppliedOnce(t *testing.T) {
