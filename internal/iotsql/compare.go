@@ -3,7 +3,7 @@ package iotsql
 // equal compares two defined values (spec 4): numbers by value, arrays in order,
 // objects without order; values of different types are never equal.
 func (st *state) equal(a, b value) bool {
-	if a.kind != b.kind || !st.spend(1) {
+	if !st.spend(1) || a.kind != b.kind {
 		return false
 	}
 	switch a.kind {

@@ -4,8 +4,6 @@ import (
 	"encoding/base64"
 	"unicode/utf8"
 
-	"github.com/cockroachdb/apd/v3"
-
 	"github.com/fieldline-iot/fieldline/internal/iot"
 )
 
@@ -51,11 +49,7 @@ func divide(a, b number) (number, bool) {
 	if b.sign() == 0 {
 		return number{}, false
 	}
-	if x, y, _, ok := align(a, b); ok && x%y == 0 {
-		return number{coef: x / y}, true
-	}
-	n, ok := apply((*apd.Context).Quo, a, b)
-	return n.normal(), ok
+	return quotient(a, b)
 }
 
 // bitNot is the two's complement: bitnot(13) is -14, where the guide prints 2.

@@ -94,19 +94,26 @@ func checkString(s string, i int) int {
 		case c < ' ':
 			return -1
 		case c == '\\':
-			i++
-			if i >= len(s) || strings.IndexByte(`"\/bfnrtu`, s[i]) < 0 {
+			if i = checkEscape(s, i+1); i < 0 {
 				return -1
-			}
-			if s[i] == 'u' {
-				if _, ok := hex4(s, i+1); !ok {
-					return -1
-				}
-				i += 4
 			}
 		}
 	}
 	return -1
+}
+
+// checkEscape returns the last byte of the escape whose letter is s[i], or -1.
+func checkEscape(s string, i int) int {
+	if i >= len(s) || strings.IndexByte(`"\/bfnrtu`, s[i]) < 0 {
+		return -1
+	}
+	if s[i] != 'u' {
+		return i
+	}
+	if _, ok := hex4(s, i+1); !ok {
+		return -1
+	}
+	return i + 4
 }
 
 func hex4(s string, i int) (rune, bool) {
@@ -169,7 +176,7 @@ func skipValue(s string, i int) int {
 			}
 		}
 	}
-	for i < len(s) && strings.IndexByte(",]} \n\r\t", s[i]) < 0 {
+	for i < len(s) && s[i] > ' ' && s[i] != ',' && s[i] != ']' && s[i] != '}' {
 		i++
 	}
 	return i

@@ -4,7 +4,6 @@ import (
 	"math"
 	"math/bits"
 	"strconv"
-	"strings"
 
 	"github.com/cockroachdb/apd/v3"
 )
@@ -221,6 +220,22 @@ func remainder(a, b number) (number, bool) {
 	return apply((*apd.Context).Rem, a, b)
 }
 
+// quotient divides, without trailing zeros; b is not zero.
+func quotient(a, b number) (number, bool) {
+	if x, y, _, ok := align(a, b); ok {
+		q, r, exp := x/y, x%y, int32(0)
+		for r != 0 && magnitude(q) < smallLimit/10 && magnitude(r) < smallLimit/10 { // long division
+			r *= 10
+			q, r, exp = q*10+r/y, r%y, exp-1
+		}
+		if r == 0 {
+			return number{coef: q, exp: exp}, true
+		}
+	}
+	n, ok := apply((*apd.Context).Quo, a, b)
+	return n.normal(), ok
+}
+
 func (n number) negate() number {
 	if n.big != nil {
 		return number{big: new(apd.Decimal).Neg(n.big)}
@@ -326,16 +341,11 @@ func (n number) appendDouble(dst []byte) []byte {
 		return n.appendExact(dst)
 	}
 	f := n.float()
-	size := math.Abs(f)
-	if size == 0 || size > math.MaxFloat64 {
-		return n.appendExact(dst) // beyond float64
-	}
-	if size >= 1e-6 && size < 1e21 {
+	if size := math.Abs(f); size >= 1e-6 && size < 1e21 {
 		return strconv.AppendFloat(dst, f, 'f', -1, 64)
 	}
-	text := strconv.FormatFloat(f, 'E', -1, 64)
-	mantissa, exponent, _ := strings.Cut(text, "E")
-	e, _ := strconv.Atoi(exponent) // drops the plus sign and leading zeros
-	dst = append(append(dst, mantissa...), 'E')
-	return strconv.AppendInt(dst, int64(e), 10)
+	if shortest, ok := floatNumber(f); ok && f != 0 {
+		return shortest.appendExact(dst)
+	}
+	return n.appendExact(dst) // beyond float64
 }

@@ -96,7 +96,7 @@ func (p *parser) condition(q *query) {
 
 // selected = VALUE expr | item {, item}
 func (p *parser) selected(q *query) {
-	if p.valueKeyword() {
+	if valueKeyword(p.src, p.tok) {
 		p.take()
 		q.value = p.expression()
 		return
@@ -110,19 +110,28 @@ func (p *parser) selected(q *query) {
 	q.flat = flat(q.items)
 }
 
-// valueKeyword tells the keyword VALUE from a field of that name, by what follows.
-func (p *parser) valueKeyword() bool {
-	if !p.tok.word("VALUE") {
+// valueKeyword tells the keyword VALUE from a field of that name, by what follows
+// it. The guide names FROM, a comma, AS, a point and [ as what makes it a field;
+// operators do too, so that SELECT value - 32 means what it seems to.
+func valueKeyword(src string, t token) bool {
+	if !t.word("VALUE") {
 		return false
 	}
-	next := p.peek()
-	switch next.kind {
-	case tokenEnd:
+	next := scan(src, t.next)
+	after := scan(src, next.next)
+	switch {
+	case next.kind == tokenEnd, next.word("LIKE"), next.word("BETWEEN"), next.word("IS"):
 		return false
-	case tokenWord:
-		return !next.reserved() || next.word("SELECT") || next.word("CASE") || next.word("NOT")
-	case tokenSymbol:
-		return next.is("(") || next.is("{") || next.is("*") || next.is("-")
+	case next.word("NOT"):
+		return !after.word("IN") && !after.word("LIKE") && !after.word("BETWEEN")
+	case next.kind == tokenWord:
+		return !next.reserved() || next.word("CASE")
+	case next.is("*"): // the payload, or a product
+		operand := after.kind == tokenNumber || after.kind == tokenText || after.kind == tokenVariable ||
+			after.is("(") || after.kind == tokenWord && !after.reserved()
+		return !operand
+	case next.kind == tokenSymbol:
+		return next.is("(") || next.is("{")
 	}
 	return true
 }

@@ -103,13 +103,20 @@ func (st *state) open(v value) value {
 		return v
 	}
 	if v.kind == kindArray {
-		var elems []value
-		for raw := range elements(v.text) {
-			elems = append(elems, readValue(raw))
-		}
-		return array(elems)
+		v = openArray(v.text)
+	} else {
+		v = openObject(v.text)
 	}
-	return openObject(v.text)
+	st.spend(len(v.elems))
+	return v
+}
+
+func openArray(s string) value {
+	var elems []value
+	for raw := range elements(s) {
+		elems = append(elems, readValue(raw))
+	}
+	return array(elems)
 }
 
 // openObject keeps the order of the keys; a repeated key keeps its first place and

@@ -189,8 +189,7 @@ func (q *query) printWhere(p *printer) {
 
 func (q *query) printItems(p *printer) {
 	if q.value != nil {
-		p.words("VALUE ")
-		q.value.print(p)
+		p.words(valueOf(sourceOf(q.value)))
 		return
 	}
 	for i := range q.items {
@@ -209,13 +208,23 @@ func (q *query) printItems(p *printer) {
 }
 
 // plainField puts a field named value in parentheses where it would otherwise be
-// read as the keyword: at the beginning of SELECT, before * and -.
+// read as the keyword: at the beginning of SELECT.
 func plainField(source string) string {
 	first := scan(source, 0)
-	if next := scan(source, first.next); first.word("VALUE") && (next.is("*") || next.is("-")) {
+	if valueKeyword(source, first) {
 		return "(" + first.text + ")" + source[first.next:]
 	}
 	return source
+}
+
+// valueOf is SELECT's keyword VALUE and an expression, in parentheses where the
+// keyword would otherwise be read as a field.
+func valueOf(source string) string {
+	whole := "VALUE " + source
+	if valueKeyword(whole, scan(whole, 0)) {
+		return whole
+	}
+	return "VALUE (" + source + ")"
 }
 
 // String returns the statement in one spelling: keywords in capitals, single

@@ -1,0 +1,68 @@
+package iotsql
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/fieldline-iot/fieldline/internal/iot"
+)
+
+// kilobyte is a reading of about 1 KB whose temperature comes last.
+func kilobyte() []byte {
+	var b strings.Builder
+	b.WriteString(`{"device_id":"MyDevice001","ts":1700000000`)
+	for i := range 40 {
+		fmt.Fprintf(&b, `,"channel_%02d": %d.%02d`, i, i*7, i)
+	}
+	b.WriteString(`,"nested":{"a":[1,2,3]},"temperature":36.6}`)
+	return []byte(b.String())
+}
+
+func benchmark(b *testing.B, sql string) {
+	s, err := Parse(sql, "2016-03-23")
+	if err != nil {
+		b.Fatal(err)
+	}
+	env := &Env{Message: &iot.Message{Topic: "sensor/data", Payload: kilobyte()}}
+	b.ReportAllocs()
+	for b.Loop() {
+		if got, err := s.Eval(env); err != nil || !got.Fired {
+			b.Fatal(got, err)
+		}
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "messages/s")
+}
+
+func BenchmarkPassthrough(b *testing.B) { benchmark(b, "SELECT * FROM 'sensor/data'") }
+
+func BenchmarkFilter(b *testing.B) {
+	benchmark(b, "SELECT * FROM 'sensor/data' WHERE temperature > 30")
+}
+
+func BenchmarkProjection(b *testing.B) {
+	benchmark(b, "SELECT device_id, temperature * 9 / 5 + 32 AS fahrenheit, timestamp() AS at FROM 'sensor/data'")
+}
+
+func BenchmarkEnrich(b *testing.B) {
+	benchmark(b, "SELECT *, topic(2) AS kind FROM 'sensor/data'")
+}
+
+// TestFilterAllocatesNothing holds the promise that a rule which looks at one field
+// and forwards the payload costs no garbage.
+func TestFilterAllocatesNothing(t *testing.T) {
+	for _, sql := range []string{
+		"SELECT * FROM 't'",
+		"SELECT * FROM 't' WHERE temperature > 30",
+		"SELECT * FROM 't' WHERE device_id = 'MyDevice001' AND NOT nested.b = 1",
+	} {
+		s, err := Parse(sql, "2016-03-23")
+		if err != nil {
+			t.Fatal(err)
+		}
+		env := &Env{Message: &iot.Message{Topic: "t", Payload: kilobyte()}}
+		if n := testing.AllocsPerRun(100, func() { s.Eval(env) }); n > 0 {
+			t.Errorf("%s: %v allocations", sql, n)
+		}
+	}
+}
