@@ -120,6 +120,7 @@ func (q *request) correlationData(p *iot.Properties) error {
 }
 
 // userProperties reads a base64-encoded JSON array of objects, one pair each.
+// botocore, given the array as text, sends it as a JSON text that holds JSON.
 func (q *request) userProperties(p *iot.Properties) error {
 	text := q.http.Header.Get("x-amz-mqtt5-user-properties")
 	if text == "" {
@@ -130,6 +131,10 @@ func (q *request) userProperties(p *iot.Properties) error {
 		return fmt.Errorf("userProperties is not base64: %w", iot.ErrInvalid)
 	}
 	var pairs []map[string]string
+	var inner string
+	if json.Unmarshal(document, &inner) == nil {
+		document = []byte(inner)
+	}
 	if err := json.Unmarshal(document, &pairs); err != nil {
 		return fmt.Errorf(`userProperties is not a JSON array of objects of texts, such as [{"site":"7"}]: %w`, iot.ErrInvalid)
 	}
