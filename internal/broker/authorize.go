@@ -57,12 +57,12 @@ func (c *conn) refresh() (*identity, error) {
 	return who, nil
 }
 
-// sweepPause is the least time between two looks at all connections. It bounds
-// what a busy registry costs; the first change after it is acted on at once.
+// sweepPause is the least time between two looks at all connections: it bounds
+// what a busy registry costs.
 const sweepPause = 250 * time.Millisecond
 
 // watchRegistry ends the connections of certificates that may no longer be
-// connected, within sweepPause of the change.
+// connected, at once or, when the registry has just changed before, sweepPause later.
 func (b *Broker) watchRegistry(ctx context.Context) {
 	for {
 		changed := b.cfg.Registry.Changed() // before looking, so that no change is missed
@@ -72,12 +72,12 @@ func (b *Broker) watchRegistry(ctx context.Context) {
 			}
 		}
 		select {
-		case <-changed:
+		case <-time.After(sweepPause):
 		case <-ctx.Done():
 			return
 		}
 		select {
-		case <-time.After(sweepPause):
+		case <-changed:
 		case <-ctx.Done():
 			return
 		}

@@ -92,96 +92,6 @@ type Config struct {
 	Metrics prometheus.Registerer // nil registers none
 }
 
-// Limits bound what one client can make the broker hold. Zero fields take the
-// defaults that they name.
-type Limits struct {
-	// Payload is the largest payload of a publish, in bytes: 128 KiB, as AWS IoT
-	// has it. A packet may have 8 KiB beside its payload.
-	Payload int
-	// InFlight is how many QoS 1 publishes of a connection may wait for their
-	// acknowledgement: 100. It is not read further while so many do.
-	InFlight int
-	// Window is how many QoS 1 deliveries to a connection may wait for its
-	// acknowledgement: 256, or the client's Receive Maximum if that is less.
-	Window int
-	// QueueMessages and QueueBytes bound what waits for being delivered to one
-	// connection: 10,000 and 8 MiB. Beyond them QoS 0 deliveries are dropped, and
-	// QoS 1 deliveries end the connection.
-	QueueMessages int
-	QueueBytes    int
-	// Subscriptions is how many filters a connection may be subscribed to: 500.
-	Subscriptions int
-	// TopicAliases is the highest topic alias that an MQTT 5 client may use: 8.
-	TopicAliases int
-	// KeepAlive is the longest keep-alive, in seconds, that an MQTT 5 client is
-	// granted; 0 grants any, and none.
-	KeepAlive uint16
-	// Arriving is how many connections may be between accept and CONNACK: 4,096.
-	// While so many are, no more are accepted.
-	Arriving int
-
-	ConnectTimeout time.Duration // from accept to CONNECT: 10 s
-	WriteTimeout   time.Duration // of a write that the peer does not take: 10 s
-	DrainTimeout   time.Duration // for pending acknowledgements when stopping: 5 s
-}
-
-// headerRoom is how large a packet may be beside its payload, in bytes.
-const headerRoom = 8 << 10
-
-func (l *Limits) setDefaults() {
-	for _, f := range []struct {
-		limit *int
-		value int
-	}{
-		{&l.Payload, 128 << 10},
-		{&l.InFlight, 100},
-		{&l.Window, 256},
-		{&l.QueueMessages, 10_000},
-		{&l.QueueBytes, 8 << 20},
-		{&l.Subscriptions, 500},
-		{&l.TopicAliases, 8},
-		{&l.Arriving, 4096},
-	} {
-		if *f.limit == 0 {
-			*f.limit = f.value
-		}
-	}
-	for _, f := range []struct {
-		limit *time.Duration
-		value time.Duration
-	}{
-		{&l.ConnectTimeout, 10 * time.Second},
-		{&l.WriteTimeout, 10 * time.Second},
-		{&l.DrainTimeout, 5 * time.Second},
-	} {
-		if *f.limit == 0 {
-			*f.limit = f.value
-		}
-	}
-}
-
-// validate refuses what the protocol cannot express.
-func (l *Limits) validate() error {
-	for _, f := range []struct {
-		name       string
-		value, max int
-	}{
-		{"Payload", l.Payload, 64 << 20},
-		{"InFlight", l.InFlight, 65535},
-		{"Window", l.Window, 32768},
-		{"QueueMessages", l.QueueMessages, 1 << 30},
-		{"QueueBytes", l.QueueBytes, 1 << 40},
-		{"Subscriptions", l.Subscriptions, 1 << 30},
-		{"TopicAliases", l.TopicAliases, 65535},
-		{"Arriving", l.Arriving, 1 << 20},
-	} {
-		if f.value < 1 || f.value > f.max {
-			return fmt.Errorf("limit %s is %d, want 1 to %d: %w", f.name, f.value, f.max, iot.ErrInvalid)
-		}
-	}
-	return nil
-}
-
 // Broker is the MQTT door. Its methods may be called concurrently.
 type Broker struct {
 	cfg       Config
@@ -235,8 +145,10 @@ func New(cfg Config) (*Broker, error) {
 	b.routings.New = func() any { return newRouting(b) }
 	b.chunks.New = func() any { chunk := make([]byte, 0, chunkSize); return &chunk }
 	var err error
-	b.metrics, err = newMetrics(cfg.Metrics)
-	return b, err
+	if b.metrics, err = newMetrics(cfg.Metrics); err != nil {
+		return nil, err
+	}
+	return b, nil
 }
 
 // Run serves until ctx is done or a listener fails. Then it accepts nothing

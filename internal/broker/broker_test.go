@@ -24,6 +24,7 @@ type fakeRegistry struct {
 	changed    chan struct{}
 	refused    map[string]error
 	things     map[string]*iot.Thing
+	identified func() // called behind each Identify; may be nil
 }
 
 func (r *fakeRegistry) CheckCertificate(id string) error {
@@ -33,6 +34,9 @@ func (r *fakeRegistry) CheckCertificate(id string) error {
 }
 
 func (r *fakeRegistry) Identify(id, clientID string) (iot.Principal, string, error) {
+	if r.identified != nil {
+		defer r.identified()
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	who := iot.Principal{ClientID: clientID, Certificate: &iot.Certificate{ID: id}, Thing: r.things[clientID]}

@@ -245,9 +245,8 @@ func (c *conn) linger() {
 		return
 	}
 	c.nc.SetReadDeadline(time.Now().Add(lingerTime))
-	var discarded [512]byte
 	for range 1000 {
-		if _, err := c.nc.Read(discarded[:]); err != nil {
+		if _, err := c.nc.Read(c.in.buf); err != nil {
 			return
 		}
 	}

@@ -59,7 +59,11 @@ func (b *Broker) accept(ctx context.Context, d door) error {
 		nc, err := d.Accept()
 		if err == nil {
 			pause = firstPause
-			b.conns.Go(func() { b.welcome(ctx, nc, d) })
+			b.conns.Go(func() {
+				if c := b.welcome(ctx, nc, d); c != nil {
+					c.serve(ctx)
+				}
+			})
 			continue
 		}
 		<-b.arriving
@@ -78,13 +82,17 @@ func (b *Broker) accept(ctx context.Context, d door) error {
 	}
 }
 
-// welcome serves one accepted connection until it ends.
-func (b *Broker) welcome(ctx context.Context, nc net.Conn, d door) {
+// welcome finds out who is at the other end of an accepted connection. It
+// returns nil when that is nobody, or a client of HTTPS publish, which is served
+// elsewhere; then it has given the place in b.arriving back.
+//
+// It is not part of serving the connection so that its frame, large from the
+// handshake, does not stay on the stack of every idle one.
+func (b *Broker) welcome(ctx context.Context, nc net.Conn, d door) *conn {
 	by := time.Now().Add(b.limits.ConnectTimeout)
 	p := peer{remote: nc.RemoteAddr().String(), source: sourceOf(nc)}
 	if d.tls == nil {
-		newConn(b, nc, p, by).serve(ctx)
-		return
+		return newConn(b, nc, p, by)
 	}
 	tc := tls.Server(nc, d.tls)
 	if err := handshake(ctx, tc, by); err != nil {
@@ -92,16 +100,16 @@ func (b *Broker) welcome(ctx context.Context, nc net.Conn, d door) {
 		nc.Close()
 		b.metrics.handshakeFailures.Inc()
 		b.notice("tls handshake failed", p.remote, err)
-		return
+		return nil
 	}
 	state := tc.ConnectionState()
 	p.certificate = certificateID(state.PeerCertificates[0])
 	if d.http || state.NegotiatedProtocol == alpnHTTP {
 		<-b.arriving
 		b.web.give(ctx, &webConn{Conn: tc, peer: p})
-		return
+		return nil
 	}
-	newConn(b, tc, p, by).serve(ctx)
+	return newConn(b, tc, p, by)
 }
 
 func handshake(ctx context.Context, tc *tls.Conn, by time.Time) error {

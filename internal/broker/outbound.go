@@ -101,10 +101,16 @@ func (o *outbound) deliver(who *identity, topic string, f *frame) {
 	case qos == 0:
 		c.b.metrics.droppedFull.Inc()
 	default:
-		o.refuses = true
-		go c.interrupt(&mqtt.Error{Code: mqtt.QuotaExceeded, Reason: fmt.Sprintf(
-			"too slow: %d messages of %d bytes wait to be delivered", len(o.queue)-o.next, o.bytes)})
+		o.overflow()
 	}
+}
+
+// overflow ends the connection of a client that is too slow for what it
+// subscribed to. The caller holds the lock, which interrupt takes.
+func (o *outbound) overflow() {
+	o.refuses = true
+	go o.conn.interrupt(&mqtt.Error{Code: mqtt.QuotaExceeded, Reason: fmt.Sprintf(
+		"too slow: %d messages of %d bytes wait to be delivered", len(o.queue)-o.next, o.bytes)})
 }
 
 // mayReceive asks the policies, or remembers.

@@ -261,23 +261,3 @@ func TestKick(t *testing.T) {
 	}
 	c.expectEnd(mqtt.AdministrativeAction)
 }
-
-func BenchmarkRoute(b *testing.B) {
-	h := start(b, nil)
-	const subscribers = 200
-	for i := range subscribers {
-		c := newConn(h.Broker, &loopConn{}, peer{}, time.Time{})
-		c.version, c.clientID, c.log = mqtt.V311, fmt.Sprint(i), h.cfg.Log
-		if _, err := c.refresh(); err != nil {
-			b.Fatal(err)
-		}
-		c.subs.add("t")
-		h.tree.Set("t", c, subscription{})
-	}
-	m := &iot.Message{Topic: "t", Payload: make([]byte, 128)}
-	b.ReportAllocs()
-	for b.Loop() {
-		h.Route(m)
-	}
-	b.ReportMetric(subscribers*float64(b.N)/b.Elapsed().Seconds(), "deliveries/s")
-}

@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -246,21 +245,20 @@ func TestRevocationEndsConnections(t *testing.T) {
 func TestRevocationDuringConnect(t *testing.T) {
 	h := startTLS(t, nil)
 	device := h.pki.device("dev")
-	first := h.connect(device, "a")
-	conn := h.clients.find("a")
-	h.clients.mu.Lock() // holds the second connection between the two
-	second, err := h.dial(h.config(device))
+	h.registry.identified = func() {
+		h.registry.mu.Lock()
+		defer h.registry.mu.Unlock()
+		h.registry.refused[certificateID(device.Leaf)] = iot.ErrDenied
+	}
+	c, err := h.dial(h.config(device))
 	if err != nil {
 		t.Fatal(err)
 	}
-	second.write(mqtt.AppendConnect(nil, &mqtt.Connect{Version: mqtt.V5, ClientID: "a"}))
-	h.registry.change(func() { h.registry.refused[certificateID(device.Leaf)] = iot.ErrDenied })
-	h.clients.mu.Unlock()
-	<-conn.done
-	_ = first
-	connack, err := mqtt.DecodeConnack(second.read(), mqtt.V5)
-	if err == nil && connack.Code == mqtt.Success {
-		second.expectEnd(mqtt.NotAuthorized)
+	if connack := c.tryConnect(&mqtt.Connect{Version: mqtt.V5, ClientID: "a"}); connack.Code != mqtt.NotAuthorized {
+		t.Errorf("CONNACK %v, want %v", connack.Code, mqtt.NotAuthorized)
+	}
+	if n := len(h.Clients()); n != 0 {
+		t.Errorf("%d clients, want none", n)
 	}
 }
 
@@ -287,25 +285,5 @@ func TestOriginOfADevice(t *testing.T) {
 		if info := h.Clients()[0]; info.Thing != "MyDevice001" || info.CertificateID != id || info.Version != "5.0" {
 			t.Errorf("wrong ClientInfo %+v", info)
 		}
-	}
-}
-
-func TestRunFailsWhenAListenerIsTakenAway(t *testing.T) {
-	h := start(t, nil)
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg := h.cfg
-	cfg.Plain = []net.Listener{ln}
-	b, err := New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error)
-	go func() { ended <- b.Run(context.Background()) }()
-	ln.Close()
-	if err := <-ended; err == nil {
-		t.Error("Run ended without an error")
 	}
 }
