@@ -39,10 +39,10 @@ type Addresses struct {
 type Client struct {
 	ClientID      string    `json:"clientId"`
 	Thing         string    `json:"thing,omitempty"`
-	Remote        string    `json:"remote"` // host:port
-	Since         time.Time `json:"since"`
 	CertificateID string    `json:"certificateId,omitempty"`
+	Remote        string    `json:"remote"`  // host:port
 	Version       string    `json:"version"` // "3.1.1" or "5"
+	Since         time.Time `json:"since"`
 	Subscriptions []string  `json:"subscriptions"`
 }
 
