@@ -66,12 +66,6 @@ func (r *fakeRegistry) change(apply func()) {
 	}
 }
 
-type authorizerFunc func(who *iot.Principal, act policy.Action, name string) policy.Decision
-
-func (f authorizerFunc) Authorize(who *iot.Principal, act policy.Action, name string) policy.Decision {
-	return f(who, act, name)
-}
-
 // denials is an Authorizer that allows what is not in it, as "action name".
 type denials struct {
 	registry *fakeRegistry
