@@ -25,10 +25,12 @@ const (
 	levelPrimary
 )
 
-// at is the place of a node in its statement.
+// at is the place of a node in its statement. Nodes bind as operands do, unless
+// they say otherwise.
 type at int
 
 func (a at) offset() int { return int(a) }
+func (at) level() level  { return levelPrimary }
 
 type (
 	// literal is a constant; source is how it prints.
@@ -178,23 +180,10 @@ func (it *item) star() bool {
 	return whole && it.alias == nil
 }
 
-func (*literal) level() level       { return levelPrimary }
-func (*field) level() level         { return levelPrimary }
-func (*wholeRow) level() level      { return levelPrimary }
-func (*reference) level() level     { return levelPrimary }
-func (*path) level() level          { return levelPrimary }
-func (*index) level() level         { return levelPrimary }
-func (*call) level() level          { return levelPrimary }
-func (*cast) level() level          { return levelPrimary }
-func (*exists) level() level        { return levelPrimary }
-func (*choice) level() level        { return levelPrimary }
-func (*arrayLiteral) level() level  { return levelPrimary }
-func (*objectLiteral) level() level { return levelPrimary }
-func (*subquery) level() level      { return levelPrimary }
-func (*negation) level() level      { return levelNegate }
-func (*not) level() level           { return levelNot }
-func (*in) level() level            { return levelCompare }
-func (*like) level() level          { return levelCompare }
-func (*between) level() level       { return levelCompare }
-func (*isNull) level() level        { return levelCompare }
-func (b *binary) level() level      { return b.op.level() }
+func (*negation) level() level { return levelNegate }
+func (*not) level() level      { return levelNot }
+func (*in) level() level       { return levelCompare }
+func (*like) level() level     { return levelCompare }
+func (*between) level() level  { return levelCompare }
+func (*isNull) level() level   { return levelCompare }
+func (b *binary) level() level { return b.op.level() }

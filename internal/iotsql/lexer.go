@@ -86,8 +86,8 @@ func scan(src string, i int) token {
 			return token{kind: tokenSymbol, text: symbol, at: i, next: i + len(symbol)}
 		}
 	}
-	r, size := utf8.DecodeRuneInString(src[i:])
-	return token{kind: tokenBad, text: fmt.Sprintf("no %q here", r), at: i, next: i + size}
+	_, size := utf8.DecodeRuneInString(src[i:])
+	return token{kind: tokenSymbol, text: src[i : i+size], at: i, next: i + size} // one that no rule takes
 }
 
 // wordLength is how many bytes of s are letters, digits and underscores.

@@ -10,7 +10,7 @@ import (
 
 // budget bounds one evaluation. A unit is one node of the statement evaluated, or
 // sixteen bytes read or made; a whole budget takes well under a second.
-const budget = 1 << 20
+const budget = 1 << 19
 
 // program is what statements and templates have in common.
 type program struct {
