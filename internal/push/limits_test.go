@@ -208,7 +208,7 @@ func TestIdleAndOldConnectionsAreClosed(t *testing.T) {
 						}
 					}()
 				}
-				p := &peer{t, noDeadlines{conn}, bufio.NewReader(conn)}
+				p := newPeer(t, noDeadlines{conn}, nil)
 				code, reason := p.closed()
 				if code != ws.StatusGoingAway || reason != "Going away" {
 					t.Errorf("closed with %d %q", code, reason)

@@ -157,6 +157,11 @@ func (d *door) dial(t testing.TB) *peer {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
+	return newPeer(t, conn, r)
+}
+
+// newPeer is the client of a connection of which r, unless nil, has read ahead.
+func newPeer(t testing.TB, conn net.Conn, r *bufio.Reader) *peer {
 	if r == nil {
 		r = bufio.NewReader(conn)
 	}
