@@ -199,10 +199,11 @@ func (c *Catalog) Connect(ctx context.Context, conn iot.Connection) error {
 }
 
 // Disconnect runs OnDisconnect for a WebSocket client that has left, with the
-// close code and reason it left by.
-func (c *Catalog) Disconnect(ctx context.Context, id string, code int, reason string) error {
+// close code and reason it left by. As on API Gateway nothing comes of a failure
+// but its log line.
+func (c *Catalog) Disconnect(ctx context.Context, id string, code int, reason string) {
 	err := telemetry.OnDisconnect(ctx, c.cfg.Connections, id)
-	return c.record(OnDisconnect, fmt.Sprintf("%s (%d %s)", id, code, reason), err)
+	_ = c.record(OnDisconnect, fmt.Sprintf("%s (%d %s)", id, code, reason), err)
 }
 
 func (c *Catalog) record(function, connection string, err error) error {

@@ -169,7 +169,7 @@ func (a *API) routes(files http.Handler) http.Handler {
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, http.StatusNotFound, "no such resource", r.Method+" "+r.URL.Path)
 	})
-	mux.Handle("GET /", files)
+	mux.Handle("/", files)
 	return a.guard(mux)
 }
 

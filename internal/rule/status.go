@@ -109,6 +109,19 @@ func (e *Engine) status(c *compiled) Status {
 	return s
 }
 
+// Matching returns the names of the enabled rules whose topic filter matches, in
+// order.
+func (e *Engine) Matching(name string) []string {
+	var names []string
+	e.current.Load().Match(name, func(rule string, c *compiled) {
+		if !c.rule.Disabled {
+			names = append(names, rule)
+		}
+	})
+	sort.Strings(names)
+	return names
+}
+
 // registerMetrics exports the rules' counters.
 func registerMetrics(r prometheus.Registerer, e *Engine) error {
 	if r == nil {

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fieldline-iot/fieldline/internal/awsapi"
+)
+
+func ruleCommand(t *target) *cobra.Command {
+	return group("rule", "List, show, create and switch topic rules", "  fieldline rule list\n  fieldline rule disable SendToLambdaRule",
+		&cobra.Command{
+			Use: "list", Short: "List rules with what they did", Example: "  fieldline rule list", Args: cobra.NoArgs,
+			RunE: func(c *cobra.Command, _ []string) error { return t.listRules(c) },
+		},
+		&cobra.Command{
+			Use: "show NAME", Short: "Print a rule as AWS answers it", Example: "  fieldline rule show SendToLambdaRule", Args: cobra.ExactArgs(1),
+			RunE: func(c *cobra.Command, args []string) error {
+				var rule json.RawMessage
+				if err := t.iot(c.Context(), "GET", rulePath(args[0]), nil, &rule); err != nil {
+					return err
+				}
+				return printIndented(c, rule)
+			},
+		},
+		&cobra.Command{
+			Use: "create NAME FILE.json", Short: "Create a rule from a payload as in the guide's iot-rule.json", Example: "  fieldline rule create SendToLambdaRule iot-rule.json", Args: cobra.ExactArgs(2),
+			RunE: func(c *cobra.Command, args []string) error {
+				payload, err := os.ReadFile(args[1])
+				if err != nil {
+					return err
+				}
+				return t.call(c.Context(), request{service: "iot", method: "POST", path: rulePath(args[0]), body: payload}, nil, nil)
+			},
+		},
+		t.ruleVerb("enable", "Enable a rule", "POST", "/enable"),
+		t.ruleVerb("disable", "Disable a rule: it does not fire from the next message on", "POST", "/disable"),
+		t.ruleVerb("delete", "Delete a rule", "DELETE", ""),
+	)
+}
+
+func rulePath(name string) string { return "/rules/" + url.PathEscape(name) }
+
+func (t *target) ruleVerb(use, short, method, suffix string) *cobra.Command {
+	return &cobra.Command{
+		Use: use + " NAME", Short: short, Example: "  fieldline rule " + use + " SendToLambdaRule", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if suffix == "" { // DeleteTopicRule succeeds for any name: say when there is none
+				if err := t.iot(c.Context(), "GET", rulePath(args[0]), nil, nil); err != nil {
+					return err
+				}
+			}
+			return t.iot(c.Context(), method, rulePath(args[0])+suffix, nil, nil)
+		},
+	}
+}
+
+func (t *target) listRules(c *cobra.Command) error {
+	var rules []awsapi.RuleStatus
+	if err := t.fieldline(c.Context(), "GET", "rules", nil, &rules); err != nil {
+		return err
+	}
+	out := newRows(c.OutOrStdout(), "RULE", "STATE", "MATCHED", "FIRED", "FAILED", "ACTIONS", "SQL")
+	for _, r := range rules {
+		raw, err := json.Marshal(r)
+		if err != nil {
+			return out.end(err)
+		}
+		state := "enabled"
+		switch {
+		case !r.Enabled:
+			state = "disabled"
+		case !r.Permission:
+			state = "no permission"
+		}
+		number := func(n uint64) string { return strconv.FormatUint(n, 10) }
+		out.add(raw, r.Name, state, number(r.Matched), number(r.Fired), number(r.Failed), strings.Join(r.Actions, ", "), r.SQL)
+	}
+	return out.end(nil)
+}
+
+func printIndented(c *cobra.Command, raw json.RawMessage) error {
+	text, err := json.MarshalIndent(raw, "", "  ")
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(c.OutOrStdout(), "%s\n", text)
+	return err
+}

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/fieldline-iot/fieldline/internal/server"
+)
+
+// upOptions are the settings of `fieldline up`.
+type upOptions struct {
+	server    server.Config
+	config    string
+	readyFile string
+	demo      bool
+	logLevel  string
+}
+
+func upCommand(std streams) *cobra.Command {
+	o := &upOptions{server: server.DefaultConfig()}
+	c := &cobra.Command{
+		Use:   "up",
+		Short: "Run everything: broker, rules, functions, store, gateway and control API",
+		Long: `Runs everything. On an empty data folder it first creates the guide's stack:
+policy IoTBasicPolicy, rule SendToLambdaRule with the permission to invoke
+ProcessIoTData, and the WebSocket and HTTP APIs at /prod.
+
+Each flag may also be set by an environment variable, FIELDLINE_ and the flag's
+name in capitals (FIELDLINE_DEVICE_ADDR), or by a key of the YAML file that
+--config names. The flag comes first, then the variable, then the file.`,
+		Example: "  fieldline up --demo\n  fieldline up --data /var/lib/fieldline --device-addr 0.0.0.0:8883 --hostname iot.example.org",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := o.settle(c.Flags()); err != nil {
+				return err
+			}
+			return o.run(c.Context(), std)
+		},
+	}
+	o.define(c.Flags())
+	return c
+}
+
+func (o *upOptions) define(f *pflag.FlagSet) {
+	s := &o.server
+	if region := region(); region != "" {
+		s.Account.Region = region
+	}
+	if account := os.Getenv("ACCOUNT_ID"); account != "" {
+		s.Account.ID = account
+	}
+	f.StringVar(&s.Data, "data", s.Data, "folder that holds everything durable")
+	f.StringArrayVar(&s.DeviceAddrs, "device-addr", s.DeviceAddrs, "MQTT over mutual TLS; may be repeated (and 127.0.0.1:443 where it may be bound, unless given)")
+	f.StringVar(&s.DeviceHTTPSAddr, "device-https-addr", s.DeviceHTTPSAddr, `HTTPS publish with a client certificate; "" is off`)
+	f.StringVar(&s.MQTTAddr, "mqtt-addr", "", "plain MQTT without certificates, under the policy PlainMqtt (default off)")
+	f.BoolVar(&s.AllowPlainRemote, "allow-plain-remote", false, "let --mqtt-addr be reachable from other machines")
+	f.StringVar(&s.GatewayAddr, "gateway-addr", s.GatewayAddr, "dashboard, WebSocket and HTTP API")
+	f.StringVar(&s.GatewayCert, "gateway-cert", "", "serve the gateway as https and wss with this certificate (PEM)")
+	f.StringVar(&s.GatewayKey, "gateway-key", "", "the key of --gateway-cert (PEM)")
+	f.BoolVar(&s.GatewayOpen, "gateway-open", false, "let a gateway beyond loopback answer everyone, not only the operator")
+	f.StringArrayVar(&s.AllowOrigins, "allow-origin", nil, "web page that may read the gateway, such as https://app.example.org; may be repeated")
+	f.StringVar(&s.ControlAddr, "control-addr", s.ControlAddr, "AWS-compatible control API and /metrics")
+	f.StringVar(&s.Account.Region, "region", s.Account.Region, "AWS region that ARNs carry")
+	f.StringVar(&s.Account.ID, "account-id", s.Account.ID, "AWS account that ARNs carry")
+	f.StringArrayVar(&s.Hostnames, "hostname", s.Hostnames, "name in the server certificate; may be repeated, the first is what describe-endpoint answers")
+	f.BoolVar(&s.Empty, "empty", false, "start without the guide's stack, like a new account")
+	f.BoolVar(&s.TrustDeviceID, "trust-device-id", false, "take readings whose device_id is not the publishing thing")
+	f.BoolVar(&s.AWSStrict, "aws-strict", false, "AWS's quotas and refusals exactly")
+	f.DurationVar(&s.Retention, "retention", 0, "how long history is kept, such as 720h; 0 is for ever")
+	f.BoolVar(&o.demo, "demo", false, "also create and run the guide's device MyDevice001")
+	f.StringVar(&o.config, "config", "", "YAML file with settings")
+	f.StringVar(&o.readyFile, "ready-file", "", "file to write, as JSON, the bound addresses to once every listener accepts")
+	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
+}
+
+func (o *upOptions) settle(flags *pflag.FlagSet) error {
+	if o.config == "" {
+		o.config = os.Getenv(variable("config"))
+	}
+	if err := settle(flags, o.config); err != nil {
+		return err
+	}
+	o.server.TryDevice443 = !flags.Lookup("device-addr").Changed
+	o.server.Version = version()
+	if err := o.server.Validate(); err != nil {
+		return wrongUse(err)
+	}
+	return nil
+}
+
+func (o *upOptions) run(ctx context.Context, std streams) error {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(o.logLevel)); err != nil {
+		return wrongUse(fmt.Errorf("--log-level %q: debug, info, warn or error", o.logLevel))
+	}
+	o.server.Log = slog.New(slog.NewTextHandler(std.err, &slog.HandlerOptions{Level: level}))
+	first := newNarrator(demoDevice)
+	if o.demo {
+		o.server.Observe = first.observe
+	}
+	s, err := server.New(o.server)
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	demo := make(chan error, 1)
+	err = s.Run(ctx, o.readyFile, func() {
+		printWhere(std.out, s, o.server.Data)
+		if !o.demo {
+			demo <- nil
+			return
+		}
+		go first.narrate(ctx, std.out, s)
+		go func() {
+			err := runDemo(ctx, s, o.server.Data, o.server.Log)
+			if err != nil {
+				stop()
+			}
+			demo <- err
+		}()
+	})
+	if err == nil {
+		err = <-demo
+	}
+	if err == nil || errors.Is(err, context.Canceled) {
+		fmt.Fprintln(std.out, "stopped cleanly")
+		return nil
+	}
+	return err
+}
+
+// printWhere tells the user where everything is.
+func printWhere(w io.Writer, s *server.Server, data string) {
+	if abs, err := filepath.Abs(data); err == nil {
+		data = abs
+	}
+	a := s.Addresses()
+	fmt.Fprintf(w, "Fieldline is up.\n\n")
+	line := func(what, where, note string) { fmt.Fprintf(w, "  %-11s %-38s %s\n", what, where, note) }
+	line("dashboard", s.GatewayURL()+"/", "look at every device, live")
+	line("devices", strings.Join(s.DeviceEndpoints(), " "), "MQTT over mutual TLS")
+	if a.DeviceHTTPS != "" {
+		line("", a.DeviceHTTPS, "HTTPS publish with a client certificate")
+	}
+	if a.MQTT != "" {
+		line("", a.MQTT, "plain MQTT, no certificates")
+	}
+	line("websocket", s.WebSocketURL(), "every reading, as it is stored")
+	line("http api", s.GatewayURL()+"/prod/iotdata", "latest readings and history")
+	line("control", "http://"+a.Control, `AWS CLI and SDKs: eval "$(fieldline env)"`)
+	line("data", data, "")
+	fmt.Fprintf(w, "\nTo change things in the dashboard, open this link; it works once:\n\n  operator    %s\n\n", s.LoginURL())
+}

@@ -1,0 +1,72 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/fieldline-iot/fieldline/internal/iot"
+)
+
+// registry is the part of the store that says who a client is.
+type registry interface {
+	Certificate(id string) (iot.Certificate, error)
+	Thing(name string) (iot.Thing, error)
+	ThingsOf(certificateID string) ([]string, error)
+	Generation() uint64
+	Changed() <-chan struct{}
+}
+
+// identities tells the broker who its clients are.
+type identities struct{ registry }
+
+// CheckCertificate returns an error wrapping [iot.ErrDenied] unless a
+// certificate is registered, ACTIVE and within its time.
+func (r identities) CheckCertificate(id string) error {
+	_, err := r.active(id)
+	return err
+}
+
+func (r identities) active(id string) (iot.Certificate, error) {
+	cert, err := r.Certificate(id)
+	switch now := time.Now(); {
+	case errors.Is(err, iot.ErrNotFound):
+		return cert, fmt.Errorf("certificate %s is not registered here (fieldline thing create makes one that is): %w", id, iot.ErrDenied)
+	case err != nil:
+		return cert, fmt.Errorf("certificate %s: %w", id, err)
+	case cert.Status != iot.CertificateActive:
+		return cert, fmt.Errorf("certificate %s is %s (aws iot update-certificate --new-status ACTIVE --certificate-id %[1]s): %[3]w", id, cert.Status, iot.ErrDenied)
+	case now.After(cert.NotAfter) || now.Before(cert.NotBefore):
+		return cert, fmt.Errorf("certificate %s is valid from %s to %s only: %w", id, cert.NotBefore.Format(time.DateOnly), cert.NotAfter.Format(time.DateOnly), iot.ErrDenied)
+	}
+	return cert, nil
+}
+
+// Identify returns the client that a certificate and client id stand for, and
+// the only device whose readings it may report: the thing named like the client
+// id if the certificate is attached to it, else the certificate's first thing,
+// else, for a certificate without things, the client id itself.
+func (r identities) Identify(certificateID, clientID string) (who iot.Principal, device string, err error) {
+	cert, err := r.active(certificateID)
+	if err != nil {
+		return who, "", err
+	}
+	who = iot.Principal{ClientID: clientID, Certificate: &cert}
+	things, err := r.ThingsOf(certificateID)
+	if err != nil {
+		return who, "", fmt.Errorf("things of certificate %s: %w", certificateID, err)
+	}
+	thing, err := r.Thing(clientID)
+	switch {
+	case err == nil:
+		who.Thing = &thing
+		who.Attached = slices.Contains(things, clientID)
+	case !errors.Is(err, iot.ErrNotFound):
+		return who, "", fmt.Errorf("thing %q: %w", clientID, err)
+	}
+	if who.Attached || len(things) == 0 {
+		return who, clientID, nil
+	}
+	return who, things[0], nil
+}

@@ -1,0 +1,88 @@
+package server
+
+import (
+	"github.com/fieldline-iot/fieldline/internal/awsapi"
+	"github.com/fieldline-iot/fieldline/internal/httpapi"
+	"github.com/fieldline-iot/fieldline/internal/iot"
+)
+
+// sight shows the dashboard what is going on.
+type sight struct{ *Server }
+
+// Online returns the connected devices: clients by their thing, or their client
+// id.
+func (s sight) Online() map[string]httpapi.Presence {
+	online := make(map[string]httpapi.Presence)
+	for _, c := range s.broker.Clients() {
+		name := c.Thing
+		if name == "" {
+			name = c.ClientID
+		}
+		online[name] = httpapi.Presence{Since: c.Since.UnixMilli(), Source: c.Remote}
+	}
+	return online
+}
+
+func (s sight) Connections() ([]iot.Connection, error) { return s.store.Connections() }
+func (s sight) LastSeq() uint64                        { return s.store.LastSeq() }
+
+func (s sight) Rules() []httpapi.RuleStatus {
+	var list []httpapi.RuleStatus
+	for _, r := range s.rules.Statuses() {
+		list = append(list, httpapi.RuleStatus(r))
+	}
+	return list
+}
+
+// insight shows operators what is going on.
+func (s *Server) insight() awsapi.Insight {
+	return awsapi.Insight{
+		Status:      s.status,
+		Clients:     s.clients,
+		Connections: s.store.Connections,
+		Rules: func() []awsapi.RuleStatus {
+			var list []awsapi.RuleStatus
+			for _, r := range s.rules.Statuses() {
+				list = append(list, awsapi.RuleStatus(r))
+			}
+			return list
+		},
+		Logs:        s.logs,
+		DeadLetters: s.store.DeadLetters,
+		Login:       func() (string, error) { return s.LoginURL(), nil },
+		Listen:      s.taps.Listen,
+	}
+}
+
+func (s *Server) status() awsapi.Status {
+	return awsapi.Status{
+		Version: s.cfg.Version, Started: s.started, Region: s.cfg.Account.Region, Account: s.cfg.Account.ID,
+		Endpoint: s.cfg.Hostnames[0], Addresses: awsapi.Addresses(s.addresses.Addresses),
+		WebSocketAPIID: websocketAPIID, WebSocketURL: s.WebSocketURL(), GatewayURL: s.GatewayURL(),
+		Clients: len(s.broker.Clients()), Connections: s.WebSocketClients(),
+		OldestSeq: s.store.OldestSeq(), LastSeq: s.store.LastSeq(),
+	}
+}
+
+func (s *Server) clients() []awsapi.Client {
+	var list []awsapi.Client
+	for _, c := range s.broker.Clients() {
+		list = append(list, awsapi.Client{
+			ClientID: c.ClientID, Thing: c.Thing, Remote: c.Remote, Since: c.Since,
+			CertificateID: c.CertificateID, Version: c.Version, Subscriptions: c.Subscriptions,
+		})
+	}
+	return list
+}
+
+func (s *Server) logs(function string, from uint64) ([]awsapi.LogLine, error) {
+	log, err := s.functions.Log(function)
+	if err != nil {
+		return nil, err
+	}
+	var lines []awsapi.LogLine
+	for _, l := range log.Lines(from) {
+		lines = append(lines, awsapi.LogLine(l))
+	}
+	return lines, nil
+}
