@@ -56,17 +56,19 @@ func (p *parser) result() error {
 }
 
 func (p *parser) fail(offset int, want, found string) {
-	if p.err == nil {
-		p.err = &SyntaxError{Offset: offset, Want: want, Found: found, text: p.src}
-	}
-	p.tok = token{at: len(p.src), next: len(p.src)}
+	p.stop(&SyntaxError{Offset: offset, Want: want, Found: found, text: p.src})
 }
 
+// refuse fails at what AWS has and Fieldline has not.
 func (p *parser) refuse(offset int, construct string) {
-	p.fail(offset, "", "")
-	if p.err.Offset == offset && p.err.Want == "" {
-		p.err.Unsupported = construct
+	p.stop(&SyntaxError{Offset: offset, Unsupported: construct, text: p.src})
+}
+
+func (p *parser) stop(err *SyntaxError) {
+	if p.err == nil {
+		p.err = err
 	}
+	p.tok = token{at: len(p.src), next: len(p.src)}
 }
 
 // want fails at the next token.
