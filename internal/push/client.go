@@ -122,7 +122,7 @@ func (c *client) message(payload []byte) {
 	a, err := parseAction(payload)
 	if err != nil {
 		c.g.cfg.Log.Debug("message refused", "connection", c.info.ID, "error", err)
-		c.ask(command{frame: appendFrame(nil, ws.OpText, refusal("Forbidden", c.info.ID))})
+		c.ask(command{frame: appendText(nil, refusal("Forbidden", c.info.ID))})
 		return
 	}
 	c.ask(command{action: &a})

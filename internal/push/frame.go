@@ -2,6 +2,7 @@ package push
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -37,6 +38,20 @@ func appendFrame(dst []byte, op ws.OpCode, payload []byte) []byte {
 	return append(appendHeader(dst, op, len(payload)), payload...)
 }
 
+// appendText appends a text frame. Text that is not UTF-8, which JSON's own
+// grammar lets through, would make browsers close the connection: its broken
+// bytes become U+FFFD.
+func appendText(dst, text []byte) []byte {
+	return appendFrame(dst, ws.OpText, wellFormed(text))
+}
+
+func wellFormed(text []byte) []byte {
+	if utf8.Valid(text) {
+		return text
+	}
+	return bytes.ToValidUTF8(text, []byte("\uFFFD"))
+}
+
 // appendDocument appends the text frame {"seq","device_id","time","payload"} of
 // a reading, its payload byte for byte.
 func appendDocument(dst []byte, seq uint64, device string, ms int64, payload []byte) []byte {
@@ -48,6 +63,7 @@ func appendDocument(dst []byte, seq uint64, device string, ms int64, payload []b
 	head = append(head, `,"time":`...)
 	head = strconv.AppendInt(head, ms, 10)
 	head = append(head, `,"payload":`...)
+	payload = wellFormed(payload)
 	dst = appendHeader(dst, ws.OpText, len(head)+len(payload)+1)
 	dst = append(dst, head...)
 	dst = append(dst, payload...)
@@ -59,7 +75,7 @@ func appendReading(dst []byte, r *iot.Reading, document bool) []byte {
 	if document {
 		return appendDocument(dst, r.Seq, r.DeviceID, r.Time, r.Payload)
 	}
-	return appendFrame(dst, ws.OpText, r.Payload)
+	return appendText(dst, r.Payload)
 }
 
 // appendGap appends the text frame that says which seqs the client will not get.
@@ -70,7 +86,7 @@ func appendGap(dst []byte, from, to uint64) []byte {
 	text = append(text, `,"to":`...)
 	text = strconv.AppendUint(text, to, 10)
 	text = append(text, "}}"...)
-	return appendFrame(dst, ws.OpText, text)
+	return appendText(dst, text)
 }
 
 // appendString appends a JSON string.

@@ -313,7 +313,7 @@ func (g *Gateway) Post(connectionID string, data []byte) error {
 	if err != nil {
 		return err
 	}
-	if !c.offer(command{frame: appendFrame(nil, ws.OpText, data)}) {
+	if !c.offer(command{frame: appendText(nil, data)}) {
 		return fmt.Errorf("connection %q: the client does not keep up: %w", connectionID, iot.ErrOverloaded)
 	}
 	return nil

@@ -50,7 +50,7 @@ func newBatch(readings []*iot.Reading) *batch {
 	}
 	b.payloads.bytes = make([]byte, 0, size)
 	for _, r := range readings {
-		b.payloads.bytes = appendFrame(b.payloads.bytes, ws.OpText, r.Payload)
+		b.payloads.bytes = appendText(b.payloads.bytes, r.Payload)
 		b.payloads.ends = append(b.payloads.ends, len(b.payloads.bytes))
 	}
 	return b

@@ -137,7 +137,7 @@ func (c *client) obey(k *chunk, what command) {
 	} else if !c.subscribe(what.action) {
 		text = refusal("Limit exceeded", c.info.ID)
 	}
-	k.add(1, appendFrame(nil, ws.OpText, text))
+	k.add(1, appendText(nil, text))
 }
 
 // subscribe reports false when the client has too many subscriptions already.
