@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -69,7 +68,7 @@ func (o *sqlOptions) read(in io.Reader) ([]byte, error) {
 func (o *sqlOptions) evaluate(out io.Writer, sql string, payload []byte) error {
 	statement, err := iotsql.Parse(sql, o.version)
 	if err != nil {
-		return wrongUse(explainSQL(sql, err))
+		return wrongUse(explainSQL(err))
 	}
 	if err := topic.ValidName(o.topic); err != nil {
 		return wrongUse(fmt.Errorf("--topic %q: %w", o.topic, err))
@@ -94,11 +93,9 @@ func (o *sqlOptions) evaluate(out io.Writer, sql string, payload []byte) error {
 }
 
 // explainSQL puts a mark under the place where a statement stops making sense.
-func explainSQL(sql string, err error) error {
-	syntax, ok := errors.AsType[*iotsql.SyntaxError](err)
-	if !ok || strings.Contains(sql, "\n") || syntax.Offset > len(sql) {
-		return err
+func explainSQL(err error) error {
+	if syntax, ok := errors.AsType[*iotsql.SyntaxError](err); ok {
+		return fmt.Errorf("%w\n%s", err, syntax.Caret())
 	}
-	column := len([]rune(sql[:syntax.Offset]))
-	return fmt.Errorf("%w\n  %s\n  %s^", err, sql, strings.Repeat(" ", column))
+	return err
 }

@@ -35,8 +35,9 @@ type action interface {
 	target() string
 }
 
-// compileAction builds one kind of action from its JSON configuration.
-type compileAction func(e *Engine, r iot.Rule, config json.RawMessage) (action, error)
+// compileAction builds one kind of action of a rule with this statement from its
+// JSON configuration.
+type compileAction func(e *Engine, s *iotsql.Statement, config json.RawMessage) (action, error)
 
 // actions lists the kinds of action.
 func actions() map[string]compileAction {
@@ -65,26 +66,26 @@ func (e *Engine) compile(r iot.Rule) (*compiled, error) {
 		return nil, fmt.Errorf("FROM '%s': %w: %w", c.filter(), err, iot.ErrInvalid)
 	}
 	for _, a := range r.Actions {
-		built, err := e.compileAction(r, a)
+		built, err := e.compileAction(c.statement, a)
 		if err != nil {
 			return nil, err
 		}
 		c.actions = append(c.actions, built)
 	}
 	if r.ErrorAction != nil {
-		if c.errorAction, err = e.compileAction(r, *r.ErrorAction); err != nil {
+		if c.errorAction, err = e.compileAction(c.statement, *r.ErrorAction); err != nil {
 			return nil, fmt.Errorf("error action: %w", err)
 		}
 	}
 	return c, nil
 }
 
-func (e *Engine) compileAction(r iot.Rule, a iot.Action) (action, error) {
+func (e *Engine) compileAction(s *iotsql.Statement, a iot.Action) (action, error) {
 	compile := actions()[a.Kind]
 	if compile == nil {
 		return nil, fmt.Errorf("action %q (lambda and republish are): %w", a.Kind, iot.ErrUnsupported)
 	}
-	built, err := compile(e, r, a.Config)
+	built, err := compile(e, s, a.Config)
 	if err != nil {
 		return nil, fmt.Errorf("%s action: %w", a.Kind, err)
 	}

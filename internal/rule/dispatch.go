@@ -138,24 +138,33 @@ func (d *Dispatcher) serve(ctx context.Context, lane iot.OutboxLane) {
 	var cursor uint64
 	for ctx.Err() == nil {
 		entries, err := d.cfg.Outbox.OutboxPeek(lane, cursor, page)
-		if err != nil {
-			d.cfg.Log.Error("outbox not readable", "action", lane.Action, "err", err)
-		}
-		if len(entries) == 0 {
+		if err == nil && len(entries) == 0 {
 			if d.rest(lane) {
 				return
 			}
 			continue
 		}
 		for _, e := range entries {
-			if !d.finish(ctx, e) {
-				break // stopping: the entry stays
+			if err = d.finish(ctx, e); err != nil {
+				break // the entry stays
 			}
 			cursor = e.ID
 		}
-		if err := d.cfg.Outbox.OutboxDone(lane, cursor); err != nil {
-			d.cfg.Log.Error("outbox not writable", "action", lane.Action, "err", err)
+		err = errors.Join(err, d.cfg.Outbox.OutboxDone(lane, cursor))
+		if err != nil && ctx.Err() == nil {
+			d.cfg.Log.Error("outbox not served, will be tried again", "action", lane.Action, "err", err)
+			d.wait(ctx, d.cfg.Backoff)
 		}
+	}
+}
+
+// wait waits, or reports false because ctx ended first.
+func (d *Dispatcher) wait(ctx context.Context, pause time.Duration) bool {
+	select {
+	case <-time.After(pause):
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 
@@ -171,32 +180,30 @@ func (d *Dispatcher) rest(lane iot.OutboxLane) (ended bool) {
 	return true
 }
 
-// finish tries an entry until it is done or dead. It reports false when ctx
-// ended first.
-func (d *Dispatcher) finish(ctx context.Context, e iot.OutboxEntry) bool {
+// finish tries an entry until it is done or dead. Its error says why it is
+// neither: ctx ended, or the dead-letter could not be written.
+func (d *Dispatcher) finish(ctx context.Context, e iot.OutboxEntry) error {
 	select {
 	case d.slots <- struct{}{}:
 		defer func() { <-d.slots }()
 	case <-ctx.Done():
-		return false
+		return ctx.Err()
 	}
 	for attempt := 1; ; attempt++ {
 		err := d.perform(ctx, e)
 		if err == nil {
 			d.ended.WithLabelValues(e.Lane.Action, "done").Inc()
-			return true
+			return nil
 		}
 		if ctx.Err() != nil {
-			return false
+			return ctx.Err()
 		}
 		if final(err) || attempt >= d.cfg.Attempts {
 			return d.bury(e, attempt, err)
 		}
 		d.cfg.Log.Warn("outbox entry failed, will be tried again", "action", e.Lane.Action, "key", e.Key, "attempt", attempt, "err", err)
-		select {
-		case <-time.After(d.pause(attempt)):
-		case <-ctx.Done():
-			return false
+		if !d.wait(ctx, d.pause(attempt)) {
+			return ctx.Err()
 		}
 	}
 }
@@ -209,16 +216,15 @@ func (d *Dispatcher) perform(ctx context.Context, e iot.OutboxEntry) error {
 	return perform(ctx, e)
 }
 
-func (d *Dispatcher) bury(e iot.OutboxEntry, attempts int, err error) bool {
+func (d *Dispatcher) bury(e iot.OutboxEntry, attempts int, err error) error {
 	reason := fmt.Sprintf("after %d attempts: %v", attempts, err)
 	d.cfg.Log.Error("outbox entry ends in the dead-letter", "action", e.Lane.Action, "key", e.Key, "reason", reason)
 	letter := iot.DeadLetter{Reason: reason, Action: e.Lane.Action + " " + e.Key, Body: e.Body}
 	if err := d.cfg.Outbox.OutboxDead(e, letter); err != nil {
-		d.cfg.Log.Error("dead-letter not writable", "action", e.Lane.Action, "err", err)
-		return false
+		return fmt.Errorf("writing the dead-letter: %w", err)
 	}
 	d.ended.WithLabelValues(e.Lane.Action, "dead").Inc()
-	return true
+	return nil
 }
 
 // pause is the wait after a failed attempt: doubling, at most a minute, spread

@@ -18,6 +18,7 @@ import (
 type fakeOutbox struct {
 	mu      sync.Mutex
 	entries map[iot.OutboxLane][]iot.OutboxEntry
+	lastID  uint64
 	dead    []string
 }
 
@@ -29,12 +30,8 @@ func (o *fakeOutbox) add(action, key string, n int) iot.OutboxLane {
 	}
 	lane := iot.LaneOf(action, key)
 	for range n {
-		list := o.entries[lane]
-		id := uint64(1)
-		if len(list) > 0 {
-			id = list[len(list)-1].ID + 1
-		}
-		o.entries[lane] = append(list, iot.OutboxEntry{Lane: lane, ID: id, Key: key})
+		o.lastID++
+		o.entries[lane] = append(o.entries[lane], iot.OutboxEntry{Lane: lane, ID: o.lastID, Key: key})
 	}
 	return lane
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
+	"github.com/fieldline-iot/fieldline/internal/iotsql"
 )
 
 // LambdaOutbox is the outbox action under which invocations are recorded.
@@ -31,7 +32,7 @@ type Invocation struct {
 	Event    json.RawMessage `json:"event"`
 }
 
-func compileLambda(e *Engine, _ iot.Rule, config json.RawMessage) (action, error) {
+func compileLambda(e *Engine, _ *iotsql.Statement, config json.RawMessage) (action, error) {
 	var c struct {
 		FunctionARN string `json:"functionArn"`
 	}

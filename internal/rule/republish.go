@@ -18,7 +18,7 @@ type republishAction struct {
 	qos   byte
 }
 
-func compileRepublish(_ *Engine, r iot.Rule, config json.RawMessage) (action, error) {
+func compileRepublish(_ *Engine, s *iotsql.Statement, config json.RawMessage) (action, error) {
 	var c struct {
 		Topic   string          `json:"topic"`
 		QoS     json.Number     `json:"qos"`
@@ -46,7 +46,7 @@ func compileRepublish(_ *Engine, r iot.Rule, config json.RawMessage) (action, er
 		return nil, fmt.Errorf("qos is 0 or 1, not %s: %w", c.QoS, iot.ErrInvalid)
 	}
 	var err error
-	if a.topic, err = iotsql.ParseTemplate(c.Topic, r.SQLVersion); err != nil {
+	if a.topic, err = s.Template(c.Topic); err != nil {
 		return nil, fmt.Errorf("topic: %w", err)
 	}
 	return a, nil
