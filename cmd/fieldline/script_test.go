@@ -21,8 +21,13 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			// Every server of a script binds free ports and keeps its data in $WORK/data.
 			for _, v := range [][2]string{
-				{"FIELDLINE_DATA", env.WorkDir + "/data"}, {"FIELDLINE_DEVICE_ADDR", "127.0.0.1:0"}, {"FIELDLINE_DEVICE_HTTPS_ADDR", "127.0.0.1:0"},
-				{"FIELDLINE_GATEWAY_ADDR", "127.0.0.1:0"}, {"FIELDLINE_CONTROL_ADDR", "127.0.0.1:0"}, {"AWS_REGION", ""}, {"ACCOUNT_ID", ""},
+				{"FIELDLINE_DATA", env.WorkDir + "/data"},
+				{"FIELDLINE_DEVICE_ADDR", "127.0.0.1:0"},
+				{"FIELDLINE_DEVICE_HTTPS_ADDR", "127.0.0.1:0"},
+				{"FIELDLINE_GATEWAY_ADDR", "127.0.0.1:0"},
+				{"FIELDLINE_CONTROL_ADDR", "127.0.0.1:0"},
+				{"AWS_REGION", ""},
+				{"ACCOUNT_ID", ""},
 			} {
 				env.Setenv(v[0], v[1])
 			}

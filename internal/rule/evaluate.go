@@ -126,6 +126,8 @@ func (r *run) errorDocument(failures []failure) any {
 		Client   string   `json:"clientId"`
 		Payload  string   `json:"base64OriginalPayload"`
 		Failures []failed `json:"failures"`
-	}{r.rule.rule.Name, r.message.Topic, uuid.NewString(), r.message.Origin.ClientID,
-		base64.StdEncoding.EncodeToString(r.message.Payload), list}
+	}{
+		r.rule.rule.Name, r.message.Topic, uuid.NewString(), r.message.Origin.ClientID,
+		base64.StdEncoding.EncodeToString(r.message.Payload), list,
+	}
 }

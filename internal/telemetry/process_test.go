@@ -17,50 +17,94 @@ func TestProcess(t *testing.T) {
 		name, device, event string
 		want                iot.Reading // Payload empty means the event itself
 	}{
-		{"the guide's reading", "MyDevice001", `{"device_id":"MyDevice001","temperature":24.50,"ts":1700000000}`,
-			iot.Reading{DeviceID: "MyDevice001", TS: "1700000000", Time: 1_700_000_000_000}},
-		{"ts in milliseconds", "", `{"device_id":"d","ts":1699999999123}`,
-			iot.Reading{DeviceID: "d", TS: "1699999999123", Time: 1_699_999_999_123}},
-		{"ts with a fraction of a second", "", `{"device_id":"d","ts":1699999999.123}`,
-			iot.Reading{DeviceID: "d", TS: "1699999999.123", Time: 1_699_999_999_123}},
-		{"ts as text, as Python's int() takes it", "", `{"device_id":"d","ts":"1699999999"}`,
-			iot.Reading{DeviceID: "d", TS: `"1699999999"`, Time: 1_699_999_999_000}},
-		{"no ts is the arrival in seconds", "", `{"device_id":"d"}`,
-			iot.Reading{DeviceID: "d", TS: "1700000000", Time: now}},
-		{"a ts that is no number is the arrival", "", `{"device_id":"d","ts":{"at":1}}`,
-			iot.Reading{DeviceID: "d", TS: "1700000000", Time: now}},
-		{"nine minutes ahead is believed", "", `{"device_id":"d","ts":1700000540}`,
-			iot.Reading{DeviceID: "d", TS: "1700000540", Time: 1_700_000_540_000}},
-		{"eleven minutes ahead is ordered by arrival, ts kept", "", `{"device_id":"d","ts":1700000661}`,
-			iot.Reading{DeviceID: "d", TS: "1700000661", Time: now}},
-		{"a negative ts is ordered by arrival, ts kept", "", `{"device_id":"d","ts":-5}`,
-			iot.Reading{DeviceID: "d", TS: "-5", Time: now}},
-		{"an absurd ts is ordered by arrival, ts kept", "", `{"device_id":"d","ts":1e300}`,
-			iot.Reading{DeviceID: "d", TS: "1e300", Time: now}},
-		{"no device_id goes to unknown, for a thing too", "MyDevice001", `{"temperature":1,"ts":1699999999}`,
-			iot.Reading{DeviceID: "unknown", TS: "1699999999", Time: 1_699_999_999_000}},
-		{"an empty device_id goes to unknown", "", `{"device_id":""}`,
-			iot.Reading{DeviceID: "unknown", TS: "1700000000", Time: now}},
-		{"a device_id that is a number is its digits", "", `{"device_id":17}`,
-			iot.Reading{DeviceID: "17", TS: "1700000000", Time: now}},
-		{"the last of repeated members counts", "d", `{"device_id":"other","device_id":"d"}`,
-			iot.Reading{DeviceID: "d", TS: "1700000000", Time: now}},
-		{"an escaped key is the key", "", `{"device\u005fid":"d"}`,
-			iot.Reading{DeviceID: "d", TS: "1700000000", Time: now}},
-		{"members of nested objects do not count", "", `{"a":{"device_id":"x"},"b":[{"ts":1}],"device_id":"d"}`,
-			iot.Reading{DeviceID: "d", TS: "1700000000", Time: now}},
-		{"a list goes to unknown", "", ` [1, 2]`,
-			iot.Reading{DeviceID: "unknown", TS: "1700000000", Time: now}},
-		{"a bare string goes to unknown", "", `"hello"`,
-			iot.Reading{DeviceID: "unknown", TS: "1700000000", Time: now}},
-		{"payload as an object is unwrapped", "", `{"payload": {"device_id":"d", "n":1.10} , "x":1}`,
-			iot.Reading{DeviceID: "d", TS: "1700000000", Time: now, Payload: []byte(`{"device_id":"d", "n":1.10}`)}},
-		{"payload as JSON text is unwrapped", "", `{"payload":"{\"device_id\":\"d\",\"n\":1.10}"}`,
-			iot.Reading{DeviceID: "d", TS: "1700000000", Time: now, Payload: []byte(`{"device_id":"d","n":1.10}`)}},
-		{"payload as other text is kept as a JSON string", "", `{"payload":"hot"}`,
-			iot.Reading{DeviceID: "unknown", TS: "1700000000", Time: now, Payload: []byte(`"hot"`)}},
-		{"white space stays", "", "{ \"device_id\" : \"d\" ,\n \"ts\" : 1699999999 }\n",
-			iot.Reading{DeviceID: "d", TS: "1699999999", Time: 1_699_999_999_000}},
+		{
+			"the guide's reading", "MyDevice001", `{"device_id":"MyDevice001","temperature":24.50,"ts":1700000000}`,
+			iot.Reading{DeviceID: "MyDevice001", TS: "1700000000", Time: 1_700_000_000_000},
+		},
+		{
+			"ts in milliseconds", "", `{"device_id":"d","ts":1699999999123}`,
+			iot.Reading{DeviceID: "d", TS: "1699999999123", Time: 1_699_999_999_123},
+		},
+		{
+			"ts with a fraction of a second", "", `{"device_id":"d","ts":1699999999.123}`,
+			iot.Reading{DeviceID: "d", TS: "1699999999.123", Time: 1_699_999_999_123},
+		},
+		{
+			"ts as text, as Python's int() takes it", "", `{"device_id":"d","ts":"1699999999"}`,
+			iot.Reading{DeviceID: "d", TS: `"1699999999"`, Time: 1_699_999_999_000},
+		},
+		{
+			"no ts is the arrival in seconds", "", `{"device_id":"d"}`,
+			iot.Reading{DeviceID: "d", TS: "1700000000", Time: now},
+		},
+		{
+			"a ts that is no number is the arrival", "", `{"device_id":"d","ts":{"at":1}}`,
+			iot.Reading{DeviceID: "d", TS: "1700000000", Time: now},
+		},
+		{
+			"nine minutes ahead is believed", "", `{"device_id":"d","ts":1700000540}`,
+			iot.Reading{DeviceID: "d", TS: "1700000540", Time: 1_700_000_540_000},
+		},
+		{
+			"eleven minutes ahead is ordered by arrival, ts kept", "", `{"device_id":"d","ts":1700000661}`,
+			iot.Reading{DeviceID: "d", TS: "1700000661", Time: now},
+		},
+		{
+			"a negative ts is ordered by arrival, ts kept", "", `{"device_id":"d","ts":-5}`,
+			iot.Reading{DeviceID: "d", TS: "-5", Time: now},
+		},
+		{
+			"an absurd ts is ordered by arrival, ts kept", "", `{"device_id":"d","ts":1e300}`,
+			iot.Reading{DeviceID: "d", TS: "1e300", Time: now},
+		},
+		{
+			"no device_id goes to unknown, for a thing too", "MyDevice001", `{"temperature":1,"ts":1699999999}`,
+			iot.Reading{DeviceID: "unknown", TS: "1699999999", Time: 1_699_999_999_000},
+		},
+		{
+			"an empty device_id goes to unknown", "", `{"device_id":""}`,
+			iot.Reading{DeviceID: "unknown", TS: "1700000000", Time: now},
+		},
+		{
+			"a device_id that is a number is its digits", "", `{"device_id":17}`,
+			iot.Reading{DeviceID: "17", TS: "1700000000", Time: now},
+		},
+		{
+			"the last of repeated members counts", "d", `{"device_id":"other","device_id":"d"}`,
+			iot.Reading{DeviceID: "d", TS: "1700000000", Time: now},
+		},
+		{
+			"an escaped key is the key", "", `{"device\u005fid":"d"}`,
+			iot.Reading{DeviceID: "d", TS: "1700000000", Time: now},
+		},
+		{
+			"members of nested objects do not count", "", `{"a":{"device_id":"x"},"b":[{"ts":1}],"device_id":"d"}`,
+			iot.Reading{DeviceID: "d", TS: "1700000000", Time: now},
+		},
+		{
+			"a list goes to unknown", "", ` [1, 2]`,
+			iot.Reading{DeviceID: "unknown", TS: "1700000000", Time: now},
+		},
+		{
+			"a bare string goes to unknown", "", `"hello"`,
+			iot.Reading{DeviceID: "unknown", TS: "1700000000", Time: now},
+		},
+		{
+			"payload as an object is unwrapped", "", `{"payload": {"device_id":"d", "n":1.10} , "x":1}`,
+			iot.Reading{DeviceID: "d", TS: "1700000000", Time: now, Payload: []byte(`{"device_id":"d", "n":1.10}`)},
+		},
+		{
+			"payload as JSON text is unwrapped", "", `{"payload":"{\"device_id\":\"d\",\"n\":1.10}"}`,
+			iot.Reading{DeviceID: "d", TS: "1700000000", Time: now, Payload: []byte(`{"device_id":"d","n":1.10}`)},
+		},
+		{
+			"payload as other text is kept as a JSON string", "", `{"payload":"hot"}`,
+			iot.Reading{DeviceID: "unknown", TS: "1700000000", Time: now, Payload: []byte(`"hot"`)},
+		},
+		{
+			"white space stays", "", "{ \"device_id\" : \"d\" ,\n \"ts\" : 1699999999 }\n",
+			iot.Reading{DeviceID: "d", TS: "1699999999", Time: 1_699_999_999_000},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
