@@ -2,12 +2,11 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
 )
@@ -104,14 +103,19 @@ func (s *Store) Run(ctx context.Context, sink func(batch []*iot.Commit)) error {
 	synced := make(chan *group, depth)
 	free := make(chan *group, depth+2)
 
-	var parts errgroup.Group
-	parts.Go(func() error { return s.space.watch(work) })
-	parts.Go(func() error {
+	var parts sync.WaitGroup
+	parts.Go(func() { s.space.watch(work) })
+	parts.Go(func() { s.release(synced, free, sink) })
+	parts.Go(func() {
 		defer stop() // after a failure, nothing more is worth waiting for
-		return s.release(synced, free, sink, stop)
+		select {
+		case <-s.failure.done:
+		case <-work.Done():
+		}
 	})
 	s.sequenceAll(work.Done(), synced, free)
-	return parts.Wait()
+	parts.Wait()
+	return s.failure.get()
 }
 
 // sequenceAll builds groups of what waits until done is closed and the queue is
@@ -157,16 +161,16 @@ func nextGroup(free <-chan *group, items []queued) (g *group, rest []queued) {
 }
 
 // release waits for the syncs of groups in their order and hands the commits
-// over. After a sync has failed it hands over the rest with the same error.
-func (s *Store) release(groups <-chan *group, free chan<- *group, sink func([]*iot.Commit), stop func()) error {
-	var failed error
+// over.
+func (s *Store) release(groups <-chan *group, free chan<- *group, sink func([]*iot.Commit)) {
 	for g := range groups {
-		if err := s.settle(g, failed); err != nil && failed == nil {
-			failed = fmt.Errorf("the store can no longer write: %w", err)
-			stop()
-			s.queue.close()
-			s.space.fail(failed)
-			s.released.fail()
+		if err := s.settle(g); err != nil {
+			s.fail(err)
+			for _, c := range g.commits {
+				if c.Err == nil && (isDurable(c) || c.Duplicate) {
+					c.Err = err // what a duplicate repeats may be what was lost
+				}
+			}
 		}
 		sink(g.commits)
 		for _, item := range g.items {
@@ -179,34 +183,25 @@ func (s *Store) release(groups <-chan *group, free chan<- *group, sink func([]*i
 		default:
 		}
 	}
-	return failed
 }
 
-// settle waits until g is durable and publishes how far the store has come. On
-// an error, g's own or the one that failed the store before, it marks the
-// commits that wanted something written.
-func (s *Store) settle(g *group, failed error) error {
-	err := g.err
-	if g.batch != nil && err == nil {
-		began := time.Now()
-		err = g.batch.SyncWait()
-		s.metrics.sync.Observe(time.Since(began).Seconds())
+// settle waits until g is durable and publishes how far the store has come.
+func (s *Store) settle(g *group) error {
+	if err := s.failure.get(); err != nil {
+		return err // a later sync says nothing about an earlier one
 	}
-	if err = errors.Join(failed, err); err != nil {
-		for _, c := range g.commits {
-			if c.Err == nil && isDurable(c) {
-				c.Err = err
-			}
-		}
+	if g.err != nil || g.batch == nil {
+		return g.err
+	}
+	began := time.Now()
+	if err := s.engine.wait(g.batch); err != nil {
 		return err
 	}
-	if g.batch == nil {
-		return nil
-	}
+	s.metrics.sync.Observe(time.Since(began).Seconds())
 	s.metrics.commits.Observe(float64(len(g.commits)))
 	s.released.advance(g.seq)
 	s.outbox.show(g.lanes)
-	return g.batch.Close()
+	return nil
 }
 
 func isDurable(c *iot.Commit) bool {

@@ -203,6 +203,27 @@ func TestFailedSyncEndsRun(t *testing.T) {
 	wantErr(t, "Close", r.close(), errorfs.ErrInjected)
 }
 
+// TestADuplicateOfALostCommitIsNotAcknowledged sends a commit again while the
+// sync of the first one fails.
+func TestADuplicateOfALostCommitIsNotAcknowledged(t *testing.T) {
+	s := open(t, testConfig(vfs.NewMem()))
+	defer s.Close()
+	send := func(dup bool) *group {
+		c := &iot.Commit{Lane: new(iot.Lane), Sender: "c", PacketID: 1, Dup: dup, Effects: []iot.Effect{&iot.PutReading{Reading: reading("d", 1, "{}")}}}
+		g := &group{items: []queued{{c, c.Lane, 1}}, commits: []*iot.Commit{c}}
+		s.build(g)
+		return g
+	}
+	groups := make(chan *group, 2)
+	groups <- send(false)
+	groups <- send(true)
+	close(groups)
+	s.fail(errorfs.ErrInjected)
+	s.release(groups, nil, func(batch []*iot.Commit) {
+		wantErr(t, "commit", batch[0].Err, iot.ErrClosed)
+	})
+}
+
 func TestRetransmissionsAreAppliedOnce(t *testing.T) {
 	clock := &fixedClock{at: epoch}
 	files := vfs.NewMem()

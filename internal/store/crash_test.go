@@ -77,7 +77,7 @@ func TestPowerLoss(t *testing.T) {
 	files := vfs.NewCrashableMem()
 	names := []string{"a", "b", "c", "d"}
 	acked, submitted := make([]int, len(names)), make([]int, len(names))
-	for round := range 12 {
+	for round := range 8 {
 		r := run(t, open(t, testConfig(files)))
 		checkKept(t, r.Store, names, acked, submitted)
 
@@ -90,7 +90,7 @@ func TestPowerLoss(t *testing.T) {
 			from, sent := acked[i], submitted[i]
 			sending.Go(func() { s.publish(t, r.Store, from, sent, stop) })
 		}
-		for seq := r.LastSeq(); r.LastSeq() < seq+uint64(200+50*round); {
+		for seq := r.LastSeq(); r.LastSeq() < seq+uint64(100+25*round); {
 			r.put(reading("clock", 0, "{}"))
 		}
 		for i, s := range senders {

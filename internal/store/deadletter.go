@@ -107,10 +107,7 @@ func (s *Store) DropDeadLetter(id uint64) error {
 	if err != nil {
 		return fmt.Errorf("dead letter %d: %w", id, err)
 	}
-	if err := b.SyncWait(); err != nil {
-		return err
-	}
-	return b.Close()
+	return s.engine.wait(b)
 }
 
 // dropDeadLetter applies the deletion; the batch it returns is to be waited for.

@@ -24,8 +24,9 @@ const slowDisk = 5 * time.Second
 type engine struct {
 	*pebble.DB
 	log  *slog.Logger
-	lock io.Closer // of the folder
-	disk io.Closer // the disk-health monitor
+	fail func(error) // ends the store when a sync has failed
+	lock io.Closer   // of the folder
+	disk io.Closer   // the disk-health monitor
 }
 
 // openEngine locks and opens the database in cfg.Dir on top of files.
@@ -137,7 +138,7 @@ func (e *engine) options(cfg *Config, files vfs.FS, lock *pebble.Lock) *pebble.O
 }
 
 // apply commits b. With sync it returns once b is visible, and the caller must
-// call b.SyncWait before it closes the batch; without, b becomes durable with
+// call wait with it; without, b becomes durable with
 // the next batch that is synced.
 //
 // Pebble panics, holding its locks, when its log cannot be written. A caller
@@ -163,7 +164,14 @@ func (e *engine) applySynced(b *pebble.Batch) error {
 	if err := e.apply(b, true); err != nil {
 		return err
 	}
+	return e.wait(b)
+}
+
+// wait returns once b, applied with sync, is durable, and releases it. An error
+// ends the store.
+func (e *engine) wait(b *pebble.Batch) error {
 	if err := b.SyncWait(); err != nil {
+		e.fail(err)
 		return err
 	}
 	return b.Close()

@@ -286,7 +286,7 @@ func TestUnsyncedReadingsAreNotShown(t *testing.T) {
 		}
 		waited <- result{2, err}
 	}()
-	if err := r.settle(g, nil); err != nil {
+	if err := r.settle(g); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {

@@ -38,18 +38,7 @@ func newMetrics(registry prometheus.Registerer, s *Store) (*metrics, error) {
 	if registry == nil {
 		return m, nil
 	}
-	gauge := func(name, help string, value func() float64) prometheus.Collector {
-		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "fieldline_store_" + name, Help: help}, value)
-	}
-	for _, c := range []prometheus.Collector{
-		m.commits, m.sync, m.refused, m.duplicates,
-		gauge("queued_bytes", "Bytes of commits between submission and release.", func() float64 { return float64(s.queue.held.Load()) }),
-		gauge("last_seq", "Seq of the last durable reading.", func() float64 { return float64(s.released.load()) }),
-		gauge("free_bytes", "Free space on the disk of the data folder.", func() float64 { return float64(s.space.free.Load()) }),
-		gauge("disk_bytes", "Bytes that the database takes on the disk.", func() float64 { return float64(s.engine.Metrics().DiskSpaceUsage()) }),
-		gauge("read_amplification", "Tables that a read may have to look into.", func() float64 { return float64(s.engine.Metrics().ReadAmp()) }),
-		gauge("outbox_bytes", "Bytes of outbox entries that wait.", func() float64 { return float64(s.outbox.total()) }),
-	} {
+	for _, c := range append(s.gauges(), m.commits, m.sync, m.refused, m.duplicates) {
 		if err := registry.Register(c); err != nil {
 			m.unregister()
 			return nil, fmt.Errorf("register metrics: %w", err)
@@ -57,6 +46,21 @@ func newMetrics(registry prometheus.Registerer, s *Store) (*metrics, error) {
 		m.registered = append(m.registered, c)
 	}
 	return m, nil
+}
+
+// gauges are read from the store itself.
+func (s *Store) gauges() []prometheus.Collector {
+	gauge := func(name, help string, value func() float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "fieldline_store_" + name, Help: help}, value)
+	}
+	return []prometheus.Collector{
+		gauge("queued_bytes", "Bytes of commits between submission and release.", func() float64 { return float64(s.queue.held.Load()) }),
+		gauge("last_seq", "Seq of the last durable reading.", func() float64 { return float64(s.released.load()) }),
+		gauge("free_bytes", "Free space on the disk of the data folder.", func() float64 { return float64(s.space.free.Load()) }),
+		gauge("disk_bytes", "Bytes that the database takes on the disk.", func() float64 { return float64(s.engine.Metrics().DiskSpaceUsage()) }),
+		gauge("read_amplification", "Tables that a read may have to look into.", func() float64 { return float64(s.engine.Metrics().ReadAmp()) }),
+		gauge("outbox_bytes", "Bytes of outbox entries that wait.", func() float64 { return float64(s.outbox.total()) }),
+	}
 }
 
 // unregister takes the figures back: those of a closed store cannot be read.

@@ -31,7 +31,7 @@ type model struct {
 }
 
 func TestAgainstAModel(t *testing.T) {
-	for seed := range uint64(8) {
+	for seed := range uint64(4) {
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
 			clock := &fixedClock{at: epoch}
 			cfg := testConfig(vfs.NewMem())
@@ -47,7 +47,7 @@ func TestAgainstAModel(t *testing.T) {
 					t.Logf("last steps: %q", m.steps[max(0, len(m.steps)-40):])
 				}
 			}()
-			for range 400 {
+			for range 300 {
 				m.step()
 			}
 		})

@@ -124,10 +124,7 @@ func (s *Store) OutboxDead(e iot.OutboxEntry, d iot.DeadLetter) error {
 	if err != nil {
 		return fmt.Errorf("outbox entry %d of action %q: %w", e.ID, e.Lane.Action, err)
 	}
-	if err := b.SyncWait(); err != nil {
-		return err
-	}
-	return b.Close()
+	return s.engine.wait(b)
 }
 
 // bury applies the move; the batch it returns is to be waited for.

@@ -97,7 +97,6 @@ func (sp *space) check() error {
 
 // fail refuses every write from now on.
 func (sp *space) fail(err error) {
-	err = fmt.Errorf("%w: %w", iot.ErrClosed, err)
 	sp.broken.Store(true)
 	sp.refusal.Store(&err)
 }
@@ -133,9 +132,9 @@ func (sp *space) refresh() {
 }
 
 // watch looks at the free space until ctx ends.
-func (sp *space) watch(ctx context.Context) error {
+func (sp *space) watch(ctx context.Context) {
 	if sp.minFree == 0 {
-		return nil
+		return
 	}
 	tick := time.NewTicker(spaceInterval)
 	defer tick.Stop()
@@ -145,7 +144,7 @@ func (sp *space) watch(ctx context.Context) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return nil
+			return
 		}
 	}
 }

@@ -2,10 +2,10 @@ package store
 
 import (
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -13,12 +13,12 @@ import (
 	"github.com/fieldline-iot/fieldline/internal/iot"
 )
 
-// TestASmallDiskIsSurvived fills a real file system of 48 MiB: writes must be
+// TestASmallDiskIsSurvived fills a real file system of 32 MiB: writes must be
 // refused before Pebble meets the end of it, what was acknowledged must stay, and
 // the store must take writes again once there is room.
 func TestASmallDiskIsSurvived(t *testing.T) {
 	dir := t.TempDir()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=48m"); err != nil {
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=32m"); err != nil {
 		t.Skipf("a file system cannot be mounted here: %v", err)
 	}
 	t.Cleanup(func() { unix.Unmount(dir, unix.MNT_DETACH) })
@@ -79,7 +79,7 @@ func fill(t *testing.T, r *running, random *rand.ChaCha8, payload []byte) int {
 	t.Helper()
 	for {
 		random.Read(payload)
-		in := iot.Reading{DeviceID: "d", TS: "1", Time: int64(r.LastSeq()), Payload: fmt.Appendf(nil, "%q", payload)}
+		in := iot.Reading{DeviceID: "d", TS: "1", Time: int64(r.LastSeq()), Payload: slices.Clone(payload)}
 		err := r.commit(&iot.Commit{Effects: []iot.Effect{&iot.PutReading{Reading: in}}})
 		if errors.Is(err, iot.ErrNoSpace) {
 			return int(r.LastSeq())

@@ -85,6 +85,7 @@ type Store struct {
 	queue     *queue
 	sequencer *sequencer
 	released  *watermark // the last seq that is durable
+	failure   failure
 	running   atomic.Bool
 
 	outbox      *outbox
@@ -115,6 +116,8 @@ func Open(cfg Config) (*Store, error) {
 		queue:    newQueue(2*runtime.GOMAXPROCS(0), cfg.MaxQueued),
 		released: &watermark{},
 	}
+	engine.fail = s.fail
+	s.failure.done = make(chan struct{})
 	s.registry.changed = make(chan struct{})
 	s.connections.byID = make(map[string]iot.Connection)
 	if err := s.recover(&cfg); err != nil {
