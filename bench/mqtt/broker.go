@@ -63,7 +63,7 @@ func launch(cmd *exec.Cmd, dir string, ready func() (string, bool)) (*process, e
 	return nil, errors.Join(fmt.Errorf("the broker did not start:\n%s", text), stop())
 }
 
-func fieldlineBroker(path string) broker {
+func fieldlineBroker(path, profile string) broker {
 	return broker{"fieldline", func(ctx context.Context) (*process, error) {
 		dir, err := os.MkdirTemp("", "bench-fieldline-")
 		if err != nil {
@@ -72,7 +72,7 @@ func fieldlineBroker(path string) broker {
 		file := filepath.Join(dir, "ready.json")
 		cmd := exec.CommandContext(ctx, path, "up", "--data", filepath.Join(dir, "data"), "--ready-file", file, "--log-level", "warn",
 			"--mqtt-addr", "127.0.0.1:0", "--device-addr", "127.0.0.1:0", "--device-https-addr", "127.0.0.1:0",
-			"--gateway-addr", "127.0.0.1:0", "--control-addr", "127.0.0.1:0")
+			"--gateway-addr", "127.0.0.1:0", "--control-addr", "127.0.0.1:0", "--cpu-profile", profile)
 		return launch(cmd, dir, func() (string, bool) {
 			text, err := os.ReadFile(file)
 			var addresses struct{ MQTT string }

@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 )
@@ -26,6 +27,8 @@ type settings struct {
 	publishers           int
 	messages             int // in all, a measurement
 	rounds               int
+	profile              string
+	only                 string
 }
 
 // scenario is one line of the table.
@@ -56,6 +59,8 @@ func main() {
 	flag.IntVar(&s.publishers, "publishers", 50, "publishing connections")
 	flag.IntVar(&s.messages, "messages", 200_000, "messages a measurement")
 	flag.IntVar(&s.rounds, "rounds", 3, "measurements of each broker and scenario")
+	flag.StringVar(&s.profile, "cpu-profile", "", "write the last CPU profile of fieldline to this file")
+	flag.StringVar(&s.only, "only", "", "measure only scenarios whose name holds this")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -66,10 +71,13 @@ func main() {
 }
 
 func run(ctx context.Context, s settings) error {
-	brokers := []broker{mosquittoBroker(s.mosquitto), fieldlineBroker(s.fieldline)}
+	brokers := []broker{mosquittoBroker(s.mosquitto), fieldlineBroker(s.fieldline, s.profile)}
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "scenario\tbroker\tmsg/s\tratio\tbroker CPU µs/msg")
 	for _, sc := range scenarios() {
+		if !strings.Contains(sc.name, s.only) {
+			continue
+		}
 		results := make([][]result, len(brokers))
 		for range s.rounds {
 			for i, b := range brokers {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/pprof"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -23,6 +24,7 @@ type upOptions struct {
 	readyFile string
 	demo      bool
 	logLevel  string
+	profile   string
 }
 
 func upCommand(std streams) *cobra.Command {
@@ -79,6 +81,7 @@ func (o *upOptions) define(f *pflag.FlagSet) {
 	f.BoolVar(&o.demo, "demo", false, "also create and run the guide's device MyDevice001")
 	f.StringVar(&o.config, "config", "", "YAML file with settings")
 	f.StringVar(&o.readyFile, "ready-file", "", "file to write, as JSON, the bound addresses to once every listener accepts")
+	f.StringVar(&o.profile, "cpu-profile", "", "file to write a CPU profile of the whole run to")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 }
 
@@ -103,6 +106,13 @@ func (o *upOptions) run(ctx context.Context, std streams) error {
 		return wrongUse(fmt.Errorf("--log-level %q: debug, info, warn or error", o.logLevel))
 	}
 	o.server.Log = slog.New(slog.NewTextHandler(std.err, &slog.HandlerOptions{Level: level}))
+	if o.profile != "" {
+		end, err := startProfile(o.profile)
+		if err != nil {
+			return err
+		}
+		defer end()
+	}
 	first := newNarrator(demoDevice)
 	if o.demo {
 		o.server.Observe = first.observe
@@ -137,6 +147,21 @@ func (o *upOptions) run(ctx context.Context, std streams) error {
 		return nil
 	}
 	return err
+}
+
+// startProfile writes a CPU profile until end is called.
+func startProfile(path string) (end func(), err error) {
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, fmt.Errorf("--cpu-profile: %w", err)
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(fmt.Errorf("--cpu-profile: %w", err), f.Close())
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		f.Close()
+	}, nil
 }
 
 // printWhere tells the user where everything is.
