@@ -11,6 +11,7 @@ import (
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
 	"github.com/fieldline-iot/fieldline/internal/iotsql"
+	"github.com/fieldline-iot/fieldline/internal/server"
 	"github.com/fieldline-iot/fieldline/internal/topic"
 )
 
@@ -81,7 +82,7 @@ func (o *sqlOptions) evaluate(out io.Writer, sql string, payload []byte) error {
 		at = time.UnixMilli(o.timestamp)
 	}
 	message := &iot.Message{Topic: o.topic, Payload: payload, Origin: iot.Origin{ClientID: o.clientID, Protocol: iot.ProtocolMQTT, Arrived: at}}
-	result, err := statement.Eval(&iotsql.Env{Message: message, Account: iot.Account{Region: region(), ID: "123456789012"}})
+	result, err := statement.Eval(&iotsql.Env{Message: message, Account: server.DefaultConfig().Account})
 	if err != nil {
 		return fmt.Errorf("evaluating: %w", err)
 	}

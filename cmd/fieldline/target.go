@@ -104,7 +104,7 @@ func (t *target) send(ctx context.Context, r request) (*http.Response, error) {
 	for name, value := range r.header {
 		req.Header.Set(name, value)
 	}
-	sigv4.Sign(req, r.body, cred, r.service, region(), time.Now())
+	sigv4.Sign(req, r.body, cred, r.service, t.region(), time.Now())
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("no server at %s (start it with fieldline up, or give --control-addr): %w", t.controlURL(), err)
@@ -160,10 +160,18 @@ func (t *target) fieldline(ctx context.Context, method, path string, query url.V
 	return t.call(ctx, request{service: "fieldline", method: method, path: "/fieldline/" + path, query: query}, nil, out)
 }
 
-// region is what requests are signed for: the environment's, as AWS's own tools
-// take it.
-func region() string {
-	for _, name := range []string{"FIELDLINE_REGION", "AWS_REGION", "AWS_DEFAULT_REGION"} {
+// region is what requests are signed for: the data folder's.
+func (t *target) region() string {
+	if account, err := server.LoadAccount(t.data); err == nil {
+		return account.Region
+	}
+	return environmentRegion()
+}
+
+// environmentRegion is the region that AWS's own tools take from the environment,
+// or the default one.
+func environmentRegion() string {
+	for _, name := range []string{"AWS_REGION", "AWS_DEFAULT_REGION"} {
 		if r := os.Getenv(name); r != "" {
 			return r
 		}

@@ -54,9 +54,7 @@ name in capitals (FIELDLINE_DEVICE_ADDR), or by a key of the YAML file that
 
 func (o *upOptions) define(f *pflag.FlagSet) {
 	s := &o.server
-	if region := region(); region != "" {
-		s.Account.Region = region
-	}
+	s.Account.Region = environmentRegion()
 	if account := os.Getenv("ACCOUNT_ID"); account != "" {
 		s.Account.ID = account
 	}

@@ -66,22 +66,26 @@ func ensureCredentials(data string) (sigv4.Credentials, error) {
 // for: they stand in the ARNs of what is stored.
 const accountFile = "account"
 
-// checkAccount refuses to start a data folder under another account or region.
-func checkAccount(data string, account iot.Account) error {
-	path := filepath.Join(data, accountFile)
-	ours := account.ID + " " + account.Region + "\n"
-	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return writeFile(path, ours, 0o644)
-	}
+// LoadAccount reads which account and region a data folder was made for.
+func LoadAccount(data string) (iot.Account, error) {
+	text, err := os.ReadFile(filepath.Join(data, accountFile))
 	if err != nil {
-		return err
+		return iot.Account{}, err
 	}
-	if string(text) != ours {
-		id, region, _ := strings.Cut(strings.TrimSpace(string(text)), " ")
-		return fmt.Errorf("--data %s was made for account %s in region %s: start with --account-id %s --region %s, or use another folder", data, id, region, id, region)
+	id, region, _ := strings.Cut(strings.TrimSpace(string(text)), " ")
+	return iot.Account{ID: id, Region: region}, nil
+}
+
+// checkAccount refuses to start a data folder under another account or region.
+func checkAccount(data string, ours iot.Account) error {
+	made, err := LoadAccount(data)
+	if errors.Is(err, fs.ErrNotExist) {
+		return writeFile(filepath.Join(data, accountFile), ours.ID+" "+ours.Region+"\n", 0o644)
 	}
-	return nil
+	if err == nil && made != ours {
+		return fmt.Errorf("--data %s was made for account %s in region %s: start with --account-id %[2]s --region %[3]s, or use another folder", data, made.ID, made.Region)
+	}
+	return err
 }
 
 // writeFile replaces a file as a whole or not at all.
