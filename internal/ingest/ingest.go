@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/prometheus/client_golang/prometheus"
@@ -182,12 +183,12 @@ func (i *Ingest) deliver(c *iot.Commit) {
 	}
 }
 
-// refuse tells the sender that nothing of a commit was applied.
+// refuse tells the sender that nothing of a commit was applied. The log hears of
+// it once a second: a full disk refuses every message.
 func (i *Ingest) refuse(c *iot.Commit, err error) {
 	i.metrics.refused.Inc()
-	if now := c.Messages[0].Origin.Arrived.Unix(); i.complained.Swap(now) != now { // once a second
-		i.cfg.Log.LogAttrs(context.Background(), slog.LevelWarn, "message refused",
-			slog.String("topic", c.Messages[0].Topic), slog.String("client", c.Messages[0].Origin.ClientID), slog.Any("err", err))
+	if now := time.Now().Unix(); i.complained.Swap(now) != now {
+		i.cfg.Log.LogAttrs(context.Background(), slog.LevelWarn, "message refused", slog.String("client", c.Sender), slog.Any("err", err))
 	}
 	if c.Receipt != nil {
 		c.Receipt.Committed(c.Slot, err)

@@ -144,6 +144,18 @@ func TestDuplicateIsAcknowledgedAndNotDelivered(t *testing.T) {
 	}
 }
 
+func TestDuplicateWhoseOriginalWasLostIsRefused(t *testing.T) {
+	h := newHarness(t, stores, nil)
+	r := &receipts{}
+	h.Submit(&iot.Message{Topic: "store", QoS: 1, Dup: true, Origin: iot.Origin{ClientID: "c"}}, new(iot.Lane), r, 0)
+	c := h.waiting[0]
+	c.Duplicate, c.Effects, c.Messages, c.Err = true, nil, nil, iot.ErrClosed // as the committer leaves it
+	h.sync()
+	if len(r.told) != 1 || !errors.Is(r.told[0], iot.ErrClosed) {
+		t.Errorf("told %v", r.told)
+	}
+}
+
 func TestRepublishedMessagesShareTheCommit(t *testing.T) {
 	h := newHarness(t, func(m *iot.Message) []iot.Effect {
 		if m.Topic == "first" {
