@@ -1,6 +1,9 @@
 package httpapi
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"html/template"
@@ -8,10 +11,17 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"time"
 )
 
-// newDashboard serves the built page. Paths that are no file, such as
+// dashboard serves the built page. Paths that are no file, such as
 // /devices/NAME, are views of the page, which finds out itself which.
+type dashboard struct {
+	files http.Handler
+	tags  map[string]string // the ETag of each file: its contents' digest
+	index []byte
+}
+
 func newDashboard(files fs.FS) (http.Handler, error) {
 	if files == nil {
 		return http.HandlerFunc(serveUnbuilt), nil
@@ -23,30 +33,49 @@ func newDashboard(files fs.FS) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("dashboard: %w", err)
 	}
-	server := http.FileServerFS(files)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			w.Header().Set("Allow", "GET, HEAD")
-			writeProblem(w, http.StatusMethodNotAllowed, "only GET is answered here", r.Method+" "+r.URL.Path)
-			return
+	d := &dashboard{files: http.FileServerFS(files), tags: make(map[string]string), index: index}
+	err = fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
 		}
-		name := strings.TrimPrefix(path.Clean(r.URL.Path), "/")
-		info, err := fs.Stat(files, name)
-		switch {
-		case err == nil && !info.IsDir() && name != "index.html":
-			w.Header().Set("Cache-Control", "no-cache")
-			if strings.HasPrefix(name, "assets/") { // named by their contents
-				w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
-			}
-			server.ServeHTTP(w, r)
-		case strings.HasPrefix(name, "assets/"):
-			http.NotFound(w, r)
-		default:
-			w.Header().Set("Content-Type", "text/html; charset=utf-8")
-			w.Header().Set("Cache-Control", "no-cache")
-			_, _ = w.Write(index) // the client may be gone
-		}
-	}), nil
+		contents, err := fs.ReadFile(files, name)
+		digest := sha256.Sum256(contents)
+		d.tags[name] = `"` + hex.EncodeToString(digest[:16]) + `"`
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("dashboard: %w", err)
+	}
+	return d, nil
+}
+
+// ServeHTTP answers with a file, or with the page. Files whose names tell their
+// contents may be kept for ever; the others are asked for again, by ETag.
+func (d *dashboard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		writeProblem(w, http.StatusMethodNotAllowed, "only GET is answered here", r.Method+" "+r.URL.Path)
+		return
+	}
+	name := strings.TrimPrefix(path.Clean(r.URL.Path), "/")
+	tag, isFile := d.tags[name]
+	hashed := strings.HasPrefix(name, "assets/")
+	switch {
+	case !isFile && (hashed || !strings.Contains(name, "/") && path.Ext(name) != ""):
+		http.NotFound(w, r) // a file of another build, or a browser's own guess
+		return
+	case hashed:
+		w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+	default:
+		w.Header().Set("Cache-Control", "no-cache")
+	}
+	if isFile && name != "index.html" {
+		w.Header().Set("ETag", tag)
+		d.files.ServeHTTP(w, r)
+		return
+	}
+	w.Header().Set("ETag", d.tags["index.html"])
+	http.ServeContent(w, r, "index.html", time.Time{}, bytes.NewReader(d.index))
 }
 
 func serveUnbuilt(w http.ResponseWriter, _ *http.Request) {

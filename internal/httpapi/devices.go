@@ -56,7 +56,8 @@ func (d *device) appendTo(dst []byte) ([]byte, error) {
 	return append(dst, "}}"...), nil
 }
 
-// serveDevices answers a page of the devices, by name.
+// serveDevices answers a page of the devices, by name; the first one says how
+// many there are in all.
 func (a *API) serveDevices(w http.ResponseWriter, r *http.Request) {
 	after, limit, err := devicePage(r)
 	if err != nil {
@@ -85,6 +86,16 @@ func (a *API) serveDevices(w http.ResponseWriter, r *http.Request) {
 		cursor := base64.RawURLEncoding.EncodeToString([]byte(devices[limit-1].Name))
 		body = append(append(append(body, `,"cursor":"`...), cursor...), '"')
 	}
+	if after == "" { // counting reads all of them: once for a walk is enough
+		total := len(devices)
+		if more {
+			if total, err = a.countDevices(); err != nil {
+				a.writeError(w, r, err)
+				return
+			}
+		}
+		body = strconv.AppendInt(append(body, `,"total":`...), int64(total), 10)
+	}
 	writeBody(w, http.StatusOK, append(body, '}'))
 }
 
@@ -102,9 +113,38 @@ func devicePage(r *http.Request) (after string, limit int, err error) {
 	return string(name), limit, nil
 }
 
-// devicesAfter returns the first devices behind a name: things and senders of
-// readings, merged.
+// countDevices counts things and senders of readings, each name once.
+func (a *API) countDevices() (total int, err error) {
+	for after := ""; ; {
+		page, err := a.merge(after, maxDevices)
+		if err != nil {
+			return 0, err
+		}
+		total += len(page)
+		if len(page) < maxDevices {
+			return total, nil
+		}
+		after = page[len(page)-1].Name
+	}
+}
+
+// devicesAfter returns the first devices behind a name, complete.
 func (a *API) devicesAfter(after string, limit int) ([]device, error) {
+	devices, err := a.merge(after, limit)
+	if err != nil {
+		return nil, err
+	}
+	online := a.cfg.Sight.Online()
+	for i := range devices {
+		if err := a.complete(&devices[i], online); err != nil {
+			return nil, err
+		}
+	}
+	return devices, nil
+}
+
+// merge returns the first things and senders of readings behind a name.
+func (a *API) merge(after string, limit int) ([]device, error) {
 	things, err := a.cfg.Devices.Things(after, limit)
 	if err != nil {
 		return nil, fmt.Errorf("things: %w", err)
@@ -130,14 +170,7 @@ func (a *API) devicesAfter(after string, limit int) ([]device, error) {
 		devices = append(devices, *d)
 	}
 	slices.SortFunc(devices, func(a, b device) int { return strings.Compare(a.Name, b.Name) })
-	devices = devices[:min(limit, len(devices))]
-	online := a.cfg.Sight.Online()
-	for i := range devices {
-		if err := a.complete(&devices[i], online); err != nil {
-			return nil, err
-		}
-	}
-	return devices, nil
+	return devices[:min(limit, len(devices))], nil
 }
 
 // complete adds presence and certificates.

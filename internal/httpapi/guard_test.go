@@ -1,0 +1,193 @@
+package httpapi
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/fieldline-iot/fieldline/internal/iot"
+)
+
+func TestHostHeader(t *testing.T) {
+	a := serve(t, newWorld(), nil)
+	for host, known := range map[string]bool{
+		"127.0.0.1:8080": true, "localhost:8080": true, "LOCALHOST": true, "[::1]:8080": true, "192.168.1.7:8080": true,
+		"gateway.example": true, "Gateway.Example:443": true,
+		"evil.example:8080": false, "localhost.evil.example": false, "127.0.0.1.evil.example:8080": false, "": false, "gateway.example.": false,
+	} {
+		for _, target := range []string{"/", "/api/session", "/prod", "/prod/iotdata", "/login", "/healthz"} {
+			res := ask(a, "GET", target, "", "Host", host)
+			if !known {
+				problem(t, res, http.StatusMisdirectedRequest, "--hostname")
+			} else if res.StatusCode == http.StatusMisdirectedRequest {
+				t.Errorf("host %q is refused for %s", host, target)
+			}
+		}
+	}
+}
+
+func TestEveryAnswerHasSecurityHeaders(t *testing.T) {
+	a := serve(t, newWorld(), nil)
+	for _, target := range []string{"/", "/devices/x", "/assets/app-1.js", "/api/session", "/api/nothing", "/prod/iotdata", "/login"} {
+		h := ask(a, "GET", target, "").Header
+		policy := h.Get("Content-Security-Policy")
+		for _, want := range []string{"default-src 'self'", "frame-ancestors 'none'", "connect-src 'self'"} {
+			if !strings.Contains(policy, want) {
+				t.Errorf("%s: policy %q", target, policy)
+			}
+		}
+		if h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Referrer-Policy") != "no-referrer" {
+			t.Errorf("%s: %v", target, h)
+		}
+	}
+}
+
+func TestCORS(t *testing.T) {
+	const target = "/prod/iotdata?device_id=pump"
+	a := serve(t, newWorld(), nil)
+	tests := []struct {
+		name, method, origin string
+		status               int
+		allowed              string
+	}{
+		{"no browser", "GET", "", 200, ""},
+		{"our own page", "GET", "http://127.0.0.1:8080", 200, ""},
+		{"a page that may", "GET", "https://good.example", 200, "https://good.example"},
+		{"its preflight", "OPTIONS", "https://good.example", 204, "https://good.example"},
+		{"a page that may not", "GET", "https://evil.example", 403, ""},
+		{"its preflight", "OPTIONS", "https://evil.example", 403, ""},
+		{"a file", "GET", "null", 403, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var headers []string
+			if tt.origin != "" {
+				headers = []string{"Origin", tt.origin}
+			}
+			res := ask(a, tt.method, target, "", headers...)
+			h := res.Header
+			if res.StatusCode != tt.status || h.Get("Access-Control-Allow-Origin") != tt.allowed || h.Get("Vary") != "Origin" {
+				t.Errorf("%s %v", res.Status, h)
+			}
+			if h.Get("Access-Control-Allow-Credentials") != "" {
+				t.Error("another page may use the operator's cookie")
+			}
+			if tt.allowed != "" && h.Get("Access-Control-Expose-Headers") != "Link" {
+				t.Error("the page cannot read Link")
+			}
+			if tt.status == 403 {
+				problem(t, res, 403, "--allow-origin "+tt.origin)
+			}
+		})
+	}
+	// What refuses a page that may, must be readable by it too.
+	a = serve(t, newWorld(), func(c *Config) { c.OpenLooking = false })
+	res := ask(a, "GET", target, "", "Origin", "https://good.example")
+	if problem(t, res, 401, "fieldline login"); res.Header.Get("Access-Control-Allow-Origin") == "" {
+		t.Error("the page cannot read why")
+	}
+}
+
+func TestDashboard(t *testing.T) {
+	a := serve(t, newWorld(), func(c *Config) { c.OpenLooking = false })
+	tests := []struct {
+		target, body, cache, kind string
+	}{
+		{"/", "<!doctype html>the page", "no-cache", "text/html; charset=utf-8"},
+		{"/index.html", "<!doctype html>the page", "no-cache", "text/html; charset=utf-8"},
+		{"/devices/pump", "<!doctype html>the page", "no-cache", "text/html; charset=utf-8"},
+		{"/devices/pump.v1", "<!doctype html>the page", "no-cache", "text/html; charset=utf-8"},
+		{"/devices/a%2Fb", "<!doctype html>the page", "no-cache", "text/html; charset=utf-8"},
+		{"/rules", "<!doctype html>the page", "no-cache", "text/html; charset=utf-8"},
+		{"/theme.js", "theme()", "no-cache", "text/javascript; charset=utf-8"},
+		{"/assets/app-1.js", "app()", "public, max-age=31536000, immutable", "text/javascript; charset=utf-8"},
+	}
+	for _, tt := range tests {
+		res := ask(a, "GET", tt.target, "")
+		h := res.Header
+		if got := bodyOf(t, res); res.StatusCode != 200 || got != tt.body || h.Get("Cache-Control") != tt.cache || h.Get("Content-Type") != tt.kind {
+			t.Errorf("%s: %s %q %v", tt.target, res.Status, got, h)
+		}
+		again := ask(a, "GET", tt.target, "", "If-None-Match", h.Get("ETag"))
+		if again.StatusCode != http.StatusNotModified {
+			t.Errorf("%s, asked for again: %s", tt.target, again.Status)
+		}
+	}
+	for _, target := range []string{"/assets/app-2.js", "/favicon.ico", "/nothing.js"} {
+		if res := ask(a, "GET", target, ""); res.StatusCode != 404 {
+			t.Errorf("%s: %s", target, res.Status)
+		}
+	}
+}
+
+func TestDashboardThatIsNotBuilt(t *testing.T) {
+	for name, change := range map[string]func(*Config){
+		"no files":      func(c *Config) { c.Dashboard = nil },
+		"no index.html": func(c *Config) { c.Dashboard = fstest.MapFS{".keep": {}} },
+	} {
+		res := ask(serve(t, newWorld(), change), "GET", "/devices/x", "")
+		if body := bodyOf(t, res); res.StatusCode != 200 || !strings.Contains(body, "make build") {
+			t.Errorf("%s: %s %s", name, res.Status, body)
+		}
+	}
+}
+
+func TestAuthorize(t *testing.T) {
+	a := serve(t, newWorld(), func(c *Config) { c.OpenLooking = false })
+	stranger := httptest.NewRequest("GET", "/prod", nil)
+	if err := a.Authorize(stranger); !errors.Is(err, iot.ErrDenied) || !strings.Contains(err.Error(), "fieldline login") {
+		t.Errorf("a stranger: %v", err)
+	}
+	stranger.AddCookie(login(t, a).cookie)
+	if err := a.Authorize(stranger); err != nil {
+		t.Errorf("the operator: %v", err)
+	}
+}
+
+func TestRunServesUntilItIsTold(t *testing.T) {
+	certified := httptest.NewUnstartedServer(nil)
+	certified.StartTLS()
+	defer certified.Close()
+	for _, secure := range []bool{false, true} {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := serve(t, newWorld(), func(c *Config) {
+			c.Listener = listener
+			if secure {
+				c.TLS = &tls.Config{Certificates: certified.TLS.Certificates, MinVersion: tls.VersionTLS12}
+			}
+		})
+		ctx, stop := context.WithCancel(context.Background())
+		stopped := make(chan error, 1)
+		go func() { stopped <- a.Run(ctx) }()
+		url := "http://" + listener.Addr().String()
+		if secure {
+			url = "https://" + listener.Addr().String()
+		}
+		res, err := certified.Client().Get(url + "/healthz")
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if err != nil || string(body) != "ok\n" {
+			t.Errorf("%s: %q %v", url, body, err)
+		}
+		stop()
+		if err := <-stopped; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		if _, err := certified.Client().Get(url + "/healthz"); err == nil {
+			t.Error("it still answers")
+		}
+	}
+}
