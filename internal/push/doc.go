@@ -15,6 +15,7 @@
 // client costs neither memory nor anyone else's time. One that stops reading is
 // closed; one that is too far behind, or asks for what retention has dropped, is
 // told {"gap":{"from":a,"to":b}}: the first and last seq that it will not get.
+// (What a since asks for is no lag, however old: it is served in full.)
 //
 // # Actions
 //

@@ -24,8 +24,8 @@ import (
 // Readings is where a client that is behind finds what it missed.
 type Readings interface {
 	// Since returns at most limit readings with after < seq ≤ upTo, in the order
-	// of seq, of one device or of all ("*" is not understood, "" is), and the last
-	// seq that it has examined, which is above after when there is any up to upTo.
+	// of seq, of one device, or of all when device is "". next is the last seq that
+	// it has examined: above after whenever LastSeq is.
 	Since(after, upTo uint64, device string, limit int) (readings []iot.Reading, next uint64, err error)
 	// OldestSeq returns the oldest seq that Since can still give.
 	OldestSeq() uint64
