@@ -41,6 +41,7 @@ func (s *Server) buildControl(sockets *listeners) (err error) {
 		Publish:           s.publish,
 		Insight:           s.insight(),
 		MetricsHandler:    promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{}),
+		Health:            s.store.Writable,
 		Metrics:           s.metrics,
 		Log:               s.log,
 	})

@@ -82,7 +82,7 @@ func (s *Server) buildGateway(sockets *listeners) (err error) {
 		Listener: sockets.gateway, TLS: certificates,
 		WebSocket: s.push, Readings: s.store, Devices: s.store, Sight: sight{s}, Add: s.addDevice,
 		Session: s.session(), URL: s.GatewayURL(), Hosts: s.cfg.Hostnames, AllowOrigin: s.cfg.allowOrigin,
-		OpenLooking: s.cfg.GatewayOpen || loopback(s.addresses.Gateway), Dashboard: web.Files(), Log: s.log,
+		OpenLooking: s.cfg.GatewayOpen || loopback(s.addresses.Gateway), Dashboard: web.Files(), Ready: s.store.Writable, Log: s.log,
 	})
 	if err == nil && s.cfg.GatewayOpen && !loopback(s.addresses.Gateway) {
 		s.log.Warn("--gateway-open: everyone who reaches the gateway may read every device", "addr", s.addresses.Gateway)

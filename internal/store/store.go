@@ -155,6 +155,11 @@ func (s *Store) recover(cfg *Config) error {
 	return err
 }
 
+// Writable returns why the store takes nothing in now: iot.ErrNoSpace below the
+// free-space watermark, iot.ErrClosed once the disk has failed a sync; nil when it
+// does.
+func (s *Store) Writable() error { return s.space.check() }
+
 // Close releases the folder. It must not be called before Run has returned, nor
 // while any other call is going on.
 func (s *Store) Close() error {
