@@ -1,6 +1,11 @@
 // Package servertest runs a whole Fieldline on loopback for tests, with a data
-// folder and certificates of its own, and an MQTT client that speaks to it packet
-// by packet.
+// folder and certificates of its own, and has a client for each of its doors: an
+// MQTT client that is driven packet by packet, a WebSocket, the HTTP API and the
+// signed control API.
+//
+// Its own tests are the end-to-end tests of the server: they come in through the
+// doors only. Methods fail the test they were started for, and are called from
+// its goroutine unless they say otherwise.
 package servertest
 
 import (
@@ -8,9 +13,11 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -51,6 +58,16 @@ func (l *Log) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
+}
+
+// Has reports whether a line of the log has every one of the parts.
+func (l *Log) Has(parts ...string) bool {
+	for line := range strings.Lines(l.String()) {
+		if !slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(line, part) }) {
+			return true
+		}
+	}
+	return false
 }
 
 // Config returns the configuration of a test's server: every address is a free
@@ -120,6 +137,12 @@ func (s *Server) Restart() {
 	case err := <-ended:
 		s.t.Fatal(err)
 	}
+}
+
+// Logged waits for a line of the log that has every one of the parts.
+func (s *Server) Logged(parts ...string) {
+	s.t.Helper()
+	s.Eventually(fmt.Sprintf("a log line with %q", parts), func() bool { return s.Log.Has(parts...) })
 }
 
 // Eventually waits until a condition holds.
