@@ -1,5 +1,5 @@
 # Fieldline. `make up` runs the whole pipeline; `make test` passes the tests.
-# Both need Go 1.26 and Node 20 or newer, nothing else.
+# Both need Go 1.26 and Node 20.19 or newer, nothing else.
 
 export CGO_ENABLED = 0
 
