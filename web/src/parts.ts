@@ -43,7 +43,9 @@ export function copyButton(text: () => string, what: string): HTMLButtonElement 
 
 /** A command line to copy. */
 export function command(text: string, what: string): HTMLElement {
-  return h("div", { class: "command" }, h("pre", { tabindex: "0" }, h("code", {}, text)), copyButton(() => text, what));
+  // A line breaks between words only: "--certs ." broken at its hyphens reads as another command.
+  const words = text.split(/(\s+)/).map((part) => (/^\s*$/.test(part) ? part : h("span", {}, part)));
+  return h("div", { class: "command" }, h("pre", { tabindex: "0" }, h("code", {}, ...words)), copyButton(() => text, what));
 }
 
 /** A page's first heading; it takes the focus when the page is opened. */

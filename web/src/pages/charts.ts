@@ -78,7 +78,7 @@ export class Charts {
       scales: { x: { time: true, auto: false }, y: { range: verticalRange } },
       axes: [
         { ...axis, size: 28, gap: 8, space: tickSpace, values: (_plot, splits, _axis, _space, step) => splits.map((at) => tick(at, step)) },
-        { ...axis, size: 56, gap: 8, space: 32 },
+        { ...axis, size: levelsWidth, gap: 8, space: 32, values: (_plot, splits) => levels(splits) },
       ],
       series: [
         {},
@@ -131,6 +131,17 @@ function tickSpace(_plot: uPlot, _axis: number, from: number, to: number, width:
 
 const minutes = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const seconds = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+
+/** The numbers on the vertical axis, with as many decimals as the finest of them needs. */
+export function levels(splits: readonly number[]): string[] {
+  const decimals = Math.max(0, ...splits.map((at) => String(at).split(".")[1]?.length ?? 0));
+  return splits.map((at) => (Math.abs(at) < 1e15 && decimals <= 12 ? at.toFixed(decimals) : String(at)));
+}
+
+/** Room for the widest number of the vertical axis; the same for all but very long ones, so that charts line up. */
+function levelsWidth(_plot: uPlot, texts: readonly string[] | null): number {
+  return Math.max(56, 16 + 7 * Math.max(0, ...(texts ?? []).map((text) => text.length)));
+}
 
 function tick(at: number, step: number): string {
   return (step < 60 ? seconds : minutes).format(at * SECOND);

@@ -1,9 +1,8 @@
 // Who listens on the WebSocket.
 
 import * as api from "../api";
-import { now } from "../clock";
 import type { Context } from "../context";
-import { fill, h } from "../dom";
+import { fill, h, setText } from "../dom";
 import { heading, notice, setAge, timeElement } from "../parts";
 import { polled } from "./polled";
 
@@ -12,7 +11,7 @@ export function connectionsPage(context: Context): string {
   const count = h("span", { class: "count" });
   context.main.append(h("div", { class: "head" }, heading("Connections"), count));
   polled(context, "The connections could not be loaded", api.connections, (place, found) => {
-    count.textContent = String(found.length);
+    setText(count, String(found.length));
     if (found.length) fill(place, table(found));
     else fill(place, notice("No connection", h("p", {}, "Browsers and programs that listen at ", h("code", {}, "/prod"), " appear here.")));
   });
@@ -24,21 +23,20 @@ export function connectionsPage(context: Context): string {
 
 function table(found: readonly api.Connection[]): HTMLElement {
   const newest = [...found].sort((a, b) => Date.parse(b.connectedAt) - Date.parse(a.connectedAt));
-  const head = h("tr", {}, ...["Connection", "Address", "Since", "Opened", "Client"].map((name) => h("th", { scope: "col" }, name)));
+  const head = h("tr", {}, ...["Connection", "Address", "Open since", "Client"].map((name) => h("th", { scope: "col" }, name)));
   return h("table", { class: "plain" }, h("thead", {}, head), h("tbody", {}, ...newest.map(row)));
 }
 
 function row(connection: api.Connection): HTMLElement {
   const at = Date.parse(connection.connectedAt);
-  const open = h("span", { "data-at": at });
-  setAge(open, Number.isNaN(at) ? now() : at);
+  const age = h("span", { class: "muted", "data-at": at });
+  setAge(age, at);
   return h(
     "tr",
     {},
     h("td", { "data-label": "Connection" }, h("code", {}, connection.connectionId)),
     h("td", { "data-label": "Address" }, connection.sourceIp ?? "–"),
-    h("td", { "data-label": "Since" }, Number.isNaN(at) ? connection.connectedAt : timeElement(at)),
-    h("td", { "data-label": "Opened" }, open),
+    h("td", { "data-label": "Open since" }, timeElement(at), " ", age),
     h("td", { "data-label": "Client", class: "agent", title: connection.userAgent ?? "" }, connection.userAgent ?? "–"),
   );
 }

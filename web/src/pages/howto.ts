@@ -24,15 +24,22 @@ export function howToConnect(name: string, info: DeviceInfo | undefined, session
     ),
   );
   if (!session || !topic) return section;
+  if (info?.thing === false) section.append(h("p", { class: "muted" }, "No thing has this name: another client sends its readings."));
+  else section.append(...asDevice(name, topic, session));
   section.append(
-    h("p", { class: "muted" }, "Run as this device, in the folder that holds its files:"),
-    command(deviceCommand(name, session), "the command that runs the device"),
-    h("p", { class: "muted" }, "Publish one message as it, with mosquitto:"),
-    command(publishCommand(name, topic, session), "the command that publishes"),
     h("p", { class: "muted" }, "Read its latest item:"),
     command(`curl ${shell(`${session.gateway}/prod/iotdata?device_id=${encodeURIComponent(name)}`)}`, "the command that reads"),
   );
   return section;
+}
+
+function asDevice(name: string, topic: string, session: Session): HTMLElement[] {
+  return [
+    h("p", { class: "muted" }, "Run as this device, in the folder that holds its files:"),
+    command(deviceCommand(name, session), "the command that runs the device"),
+    h("p", { class: "muted" }, "Publish one message as it, with mosquitto:"),
+    command(publishCommand(name, topic, session), "the command that publishes"),
+  ];
 }
 
 function deviceCommand(name: string, { device }: Session): string {

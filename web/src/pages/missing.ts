@@ -4,6 +4,6 @@ import { heading } from "../parts";
 
 /** Says that a URL is none of ours. */
 export function missingPage({ main }: Context): string {
-  main.append(heading("No such page"), h("p", {}, "There is nothing at this address. ", h("a", { href: "/" }, "Go to the devices"), "."));
+  main.append(h("div", { class: "head" }, heading("No such page")), h("p", {}, "There is nothing at this address. ", h("a", { href: "/" }, "Go to the devices"), "."));
   return "No such page";
 }

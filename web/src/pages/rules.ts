@@ -2,14 +2,16 @@
 
 import * as api from "../api";
 import type { Context } from "../context";
-import { fill, h } from "../dom";
+import { fill, h, setText } from "../dom";
 import { command, glyph, heading, notice } from "../parts";
 import { polled } from "./polled";
 
 /** Shows every rule with its counts. */
 export function rulesPage(context: Context): string {
-  context.main.append(h("div", { class: "head" }, heading("Rules")));
+  const count = h("span", { class: "count" });
+  context.main.append(h("div", { class: "head" }, heading("Rules"), count));
   polled(context, "The rules could not be loaded", api.rules, (place, rules) => {
+    setText(count, String(rules.length));
     if (!rules.length) fill(place, none());
     else fill(place, ...rules.map((rule) => ruleElement(rule, context.feed.session.get())));
   });
