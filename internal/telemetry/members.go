@@ -99,11 +99,18 @@ func skipNested(text []byte, i int) int {
 // stringOf decodes a valid JSON string.
 func stringOf(raw []byte) string {
 	if bytes.IndexByte(raw, '\\') < 0 {
-		return string(bytes.ToValidUTF8(raw[1:len(raw)-1], []byte("\uFFFD")))
+		return strings.ToValidUTF8(string(raw[1:len(raw)-1]), "\uFFFD")
 	}
 	var s string
 	_ = json.Unmarshal(raw, &s) // valid by the caller's promise
 	return s
+}
+
+// isPlainString reports whether a value is this text as a JSON string without
+// escapes.
+func isPlainString(raw []byte, text string) bool {
+	return text != "" && len(raw) == len(text)+2 && raw[0] == '"' &&
+		string(raw[1:len(raw)-1]) == text && strings.IndexByte(text, '\\') < 0
 }
 
 // textOf returns a string's text or a number's digits, and "" for anything else.

@@ -66,6 +66,9 @@ func unwrap(event []byte) (payload []byte, m members) {
 
 // deviceOf decides under which device a reading is stored.
 func deviceOf(m members, origin iot.Origin) (string, error) {
+	if isPlainString(m.deviceID, origin.Device) {
+		return origin.Device, nil // the usual case, without a copy
+	}
 	device := textOf(m.deviceID)
 	if device == "" {
 		return iot.UnknownDevice, nil
@@ -83,12 +86,16 @@ func deviceOf(m members, origin iot.Origin) (string, error) {
 // timeOf returns the ts to keep, as JSON text, and the time that orders the
 // reading, in milliseconds.
 func timeOf(ts []byte, arrived time.Time) (string, int64) {
-	at, ok := milliseconds(textOf(ts))
+	text := textOf(ts)
+	at, ok := milliseconds(text)
 	if !ok {
 		return strconv.FormatInt(arrived.Unix(), 10), arrived.UnixMilli()
 	}
 	if at < 0 || at > arrived.Add(maxAhead).UnixMilli() {
 		at = arrived.UnixMilli()
+	}
+	if len(text) == len(ts) { // a number: its text is its JSON
+		return text, at
 	}
 	return string(ts), at
 }

@@ -145,6 +145,13 @@ func TestProcessRefuses(t *testing.T) {
 	}
 }
 
+func TestNumberAroundTheOwnNameIsAnothersName(t *testing.T) {
+	_, err := Process(nil, []byte(`{"device_id":1123451}`), iot.Origin{Arrived: time.Now(), Device: "12345"})
+	if !errors.Is(err, iot.ErrDenied) {
+		t.Errorf("Process = %v", err)
+	}
+}
+
 // FuzzProcess checks that any event either is refused or yields one reading
 // whose payload is JSON and whose device is one that the sender may speak for;
 // and that the members found are those that encoding/json finds.
