@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fieldline-iot/fieldline/internal/awsapi"
+	"github.com/fieldline-iot/fieldline/internal/iot"
 )
 
 // verdict is what a check found.
@@ -147,7 +148,7 @@ func (d *doctor) connections(ctx context.Context) []finding {
 // rules looks at what may keep the function from being invoked (guide: the rule
 // fails to invoke the Lambda).
 func (d *doctor) rules(ctx context.Context) []finding {
-	var rules []awsapi.RuleStatus
+	var rules []iot.RuleStatus
 	if err := d.fieldline(ctx, "GET", "rules", nil, &rules); err != nil {
 		return []finding{{bad, "rule", err.Error(), ""}}
 	}
@@ -161,7 +162,7 @@ func (d *doctor) rules(ctx context.Context) []finding {
 	return findings
 }
 
-func (d *doctor) rule(r awsapi.RuleStatus) []finding {
+func (d *doctor) rule(r iot.RuleStatus) []finding {
 	var findings []finding
 	if !r.Enabled {
 		findings = append(findings, finding{bad, "rule", r.Name + " is disabled", "fieldline rule enable " + r.Name})

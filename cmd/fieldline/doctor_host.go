@@ -119,7 +119,7 @@ func (d *doctor) deadLetters(ctx context.Context) []finding {
 func (d *doctor) functionLogs(ctx context.Context) []finding {
 	var findings []finding
 	for _, name := range []string{"ProcessIoTData", "OnConnect", "OnDisconnect", "FetchIoTData"} {
-		var lines []awsapi.LogLine
+		var lines []iot.LogLine
 		if err := d.fieldline(ctx, "GET", "logs/"+name, nil, &lines); err != nil {
 			return []finding{{bad, "functions", err.Error(), ""}}
 		}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/fieldline-iot/fieldline/internal/awsapi"
+	"github.com/fieldline-iot/fieldline/internal/iot"
 )
 
 func ruleCommand(t *target) *cobra.Command {
@@ -62,7 +62,7 @@ func (t *target) ruleVerb(use, short, method, suffix string) *cobra.Command {
 }
 
 func (t *target) listRules(c *cobra.Command) error {
-	var rules []awsapi.RuleStatus
+	var rules []iot.RuleStatus
 	if err := t.fieldline(c.Context(), "GET", "rules", nil, &rules); err != nil {
 		return err
 	}

@@ -55,7 +55,7 @@ func logsCommand(t *target) *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error {
 			var from uint64
 			for {
-				var lines []awsapi.LogLine
+				var lines []iot.LogLine
 				query := url.Values{"from": {strconv.FormatUint(from, 10)}}
 				if err := t.fieldline(c.Context(), "GET", "logs/"+url.PathEscape(args[0]), query, &lines); err != nil {
 					return err

@@ -106,9 +106,9 @@ type Insight struct {
 	Status      func() Status
 	Clients     func() []Client
 	Connections func() ([]iot.Connection, error)
-	Rules       func() []RuleStatus
+	Rules       func() []iot.RuleStatus
 	// Logs returns the lines of a function from number from on.
-	Logs func(function string, from uint64) ([]LogLine, error)
+	Logs func(function string, from uint64) ([]iot.LogLine, error)
 	// DeadLetters returns at most limit dead letters behind the id after.
 	DeadLetters func(after uint64, limit int) ([]iot.DeadEntry, error)
 	// Login makes a link that opens the dashboard as its operator, once.

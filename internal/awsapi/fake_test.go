@@ -380,12 +380,12 @@ func (m *memory) insight() Insight {
 			return []Client{{ClientID: "MyDevice001", Thing: "MyDevice001", Remote: "127.0.0.1:5000", Since: testNow(), Version: "3.1.1", Subscriptions: []string{}}}
 		},
 		Connections: func() ([]iot.Connection, error) { return nil, nil },
-		Rules:       func() []RuleStatus { return nil },
-		Logs: func(function string, from uint64) ([]LogLine, error) {
+		Rules:       func() []iot.RuleStatus { return nil },
+		Logs: func(function string, from uint64) ([]iot.LogLine, error) {
 			if !m.Exists(function) {
 				return nil, fmt.Errorf("function %q: %w", function, iot.ErrNotFound)
 			}
-			return []LogLine{{from, testNow(), "Raw event: {}"}}, nil
+			return []iot.LogLine{{N: from, At: testNow(), Text: "Raw event: {}"}}, nil
 		},
 		DeadLetters: func(after uint64, limit int) ([]iot.DeadEntry, error) {
 			return []iot.DeadEntry{{ID: after + 1, At: testNow(), DeadLetter: iot.DeadLetter{

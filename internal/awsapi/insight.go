@@ -46,28 +46,6 @@ type Client struct {
 	Subscriptions []string  `json:"subscriptions"`
 }
 
-// RuleStatus is what a topic rule is and did since the server started, an
-// element of GET /fieldline/rules.
-type RuleStatus struct {
-	Name       string   `json:"name"`
-	SQL        string   `json:"sql"`
-	Enabled    bool     `json:"enabled"`
-	Permission bool     `json:"permission"` // every function it invokes lets it
-	Actions    []string `json:"actions"`    // kind and target
-	Matched    uint64   `json:"matched"`    // messages on its topic
-	Fired      uint64   `json:"fired"`      // of which the statement selected
-	Failed     uint64   `json:"failed"`     // actions that failed
-	LastError  string   `json:"lastError"`
-}
-
-// LogLine is one line that a function logged, an element of
-// GET /fieldline/logs/{function}?from=N.
-type LogLine struct {
-	N    uint64    `json:"n"` // rises by one with each line of a function
-	At   time.Time `json:"at"`
-	Text string    `json:"text"`
-}
-
 // DeadLetter is what could not be done, an element of
 // GET /fieldline/dead-letters?after=ID&limit=N.
 type DeadLetter struct {

@@ -3,6 +3,8 @@ package function
 import (
 	"sync"
 	"time"
+
+	"github.com/fieldline-iot/fieldline/internal/iot"
 )
 
 // logLines is how many of a function's latest log lines are kept.
@@ -11,18 +13,11 @@ const logLines = 1000
 // maxLogText bounds one log line, in bytes.
 const maxLogText = 2048
 
-// LogLine is one line that a function logged.
-type LogLine struct {
-	N    uint64    `json:"n"` // rises by one with each line of a function
-	At   time.Time `json:"at"`
-	Text string    `json:"text"`
-}
-
 // Log keeps the latest lines of one function, in memory. It is safe for
 // concurrent use.
 type Log struct {
 	mu    sync.Mutex
-	lines []LogLine // a ring, once it has logLines entries
+	lines []iot.LogLine // a ring, once it has logLines entries
 	next  uint64
 }
 
@@ -36,7 +31,7 @@ func (l *Log) Add(what string, data []byte) {
 	text := what + " " + string(data)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	line := LogLine{N: l.next, At: time.Now(), Text: text}
+	line := iot.LogLine{N: l.next, At: time.Now(), Text: text}
 	if len(l.lines) < logLines {
 		l.lines = append(l.lines, line)
 	} else {
@@ -46,11 +41,11 @@ func (l *Log) Add(what string, data []byte) {
 }
 
 // Lines returns the kept lines from number from on, oldest first.
-func (l *Log) Lines(from uint64) []LogLine {
+func (l *Log) Lines(from uint64) []iot.LogLine {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	from = max(from, l.next-uint64(len(l.lines)))
-	var lines []LogLine
+	var lines []iot.LogLine
 	for n := from; n < l.next; n++ {
 		lines = append(lines, l.lines[n%logLines])
 	}

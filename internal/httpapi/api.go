@@ -64,26 +64,13 @@ type Sight interface {
 	Online() map[string]Presence
 	Connections() ([]iot.Connection, error)
 	LastSeq() uint64
-	Rules() []RuleStatus
+	Rules() []iot.RuleStatus
 }
 
 // Presence is since when and from where a device is connected.
 type Presence struct {
 	Since  int64  `json:"since"`  // ms since the epoch
 	Source string `json:"source"` // ip:port
-}
-
-// RuleStatus is what a rule is and did since the server started.
-type RuleStatus struct {
-	Name       string   `json:"name"`
-	SQL        string   `json:"sql"`
-	Enabled    bool     `json:"enabled"`
-	Permission bool     `json:"permission"`
-	Actions    []string `json:"actions"`
-	Matched    uint64   `json:"matched"`
-	Fired      uint64   `json:"fired"`
-	Failed     uint64   `json:"failed"`
-	LastError  string   `json:"lastError"`
 }
 
 // Provisioned is a device that was added: its files by the guide's names, and

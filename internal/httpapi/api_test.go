@@ -101,8 +101,8 @@ func (w *world) History(q iot.HistoryQuery) ([]iot.Reading, error) {
 
 func (w *world) Online() map[string]Presence { return w.online }
 func (w *world) LastSeq() uint64             { return 42 }
-func (w *world) Rules() []RuleStatus {
-	return []RuleStatus{{Name: "SendToLambdaRule", SQL: "SELECT * FROM 'sensor/data'", Enabled: true, Actions: []string{"lambda ProcessIoTData"}, Matched: 3}}
+func (w *world) Rules() []iot.RuleStatus {
+	return []iot.RuleStatus{{Name: "SendToLambdaRule", SQL: "SELECT * FROM 'sensor/data'", Enabled: true, Actions: []string{"lambda ProcessIoTData"}, Matched: 3}}
 }
 
 func (w *world) Connections() ([]iot.Connection, error) {

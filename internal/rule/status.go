@@ -65,24 +65,11 @@ func (c *compiled) failed(e *Engine, m *iot.Message, f failure) {
 	}
 }
 
-// Status is what a rule is and did since the server started.
-type Status struct {
-	Name       string   `json:"name"`
-	SQL        string   `json:"sql"`
-	Enabled    bool     `json:"enabled"`
-	Permission bool     `json:"permission"` // every function it invokes lets it
-	Actions    []string `json:"actions"`    // kind and target
-	Matched    uint64   `json:"matched"`    // messages on its topic
-	Fired      uint64   `json:"fired"`      // of which the statement selected
-	Failed     uint64   `json:"failed"`     // actions that failed
-	LastError  string   `json:"lastError"`
-}
-
 // Statuses returns the status of every rule, by name.
-func (e *Engine) Statuses() []Status {
+func (e *Engine) Statuses() []iot.RuleStatus {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	list := make([]Status, 0, len(e.byName))
+	list := make([]iot.RuleStatus, 0, len(e.byName))
 	for _, c := range e.byName {
 		list = append(list, e.status(c))
 	}
@@ -90,8 +77,8 @@ func (e *Engine) Statuses() []Status {
 	return list
 }
 
-func (e *Engine) status(c *compiled) Status {
-	s := Status{
+func (e *Engine) status(c *compiled) iot.RuleStatus {
+	s := iot.RuleStatus{
 		Name: c.rule.Name, SQL: c.rule.SQL, Enabled: !c.rule.Disabled, Permission: true, Actions: []string{},
 		Matched: c.counters.matched.Load(), Fired: c.counters.fired.Load(), Failed: c.counters.failures.Load(),
 	}

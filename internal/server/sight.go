@@ -26,13 +26,7 @@ func (s sight) Online() map[string]httpapi.Presence {
 func (s sight) Connections() ([]iot.Connection, error) { return s.store.Connections() }
 func (s sight) LastSeq() uint64                        { return s.store.LastSeq() }
 
-func (s sight) Rules() []httpapi.RuleStatus {
-	var list []httpapi.RuleStatus
-	for _, r := range s.rules.Statuses() {
-		list = append(list, httpapi.RuleStatus(r))
-	}
-	return list
-}
+func (s sight) Rules() []iot.RuleStatus { return s.rules.Statuses() }
 
 // insight shows operators what is going on.
 func (s *Server) insight() awsapi.Insight {
@@ -40,13 +34,7 @@ func (s *Server) insight() awsapi.Insight {
 		Status:      s.status,
 		Clients:     s.clients,
 		Connections: s.store.Connections,
-		Rules: func() []awsapi.RuleStatus {
-			var list []awsapi.RuleStatus
-			for _, r := range s.rules.Statuses() {
-				list = append(list, awsapi.RuleStatus(r))
-			}
-			return list
-		},
+		Rules:       s.rules.Statuses,
 		Logs:        s.logs,
 		DeadLetters: s.store.DeadLetters,
 		Login:       func() (string, error) { return s.LoginURL(), nil },
@@ -75,14 +63,10 @@ func (s *Server) clients() []awsapi.Client {
 	return list
 }
 
-func (s *Server) logs(function string, from uint64) ([]awsapi.LogLine, error) {
+func (s *Server) logs(function string, from uint64) ([]iot.LogLine, error) {
 	log, err := s.functions.Log(function)
 	if err != nil {
 		return nil, err
 	}
-	var lines []awsapi.LogLine
-	for _, l := range log.Lines(from) {
-		lines = append(lines, awsapi.LogLine(l))
-	}
-	return lines, nil
+	return log.Lines(from), nil
 }
