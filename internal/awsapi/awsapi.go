@@ -258,8 +258,10 @@ func (a *API) refuse(w http.ResponseWriter, q *request, svc *service, op operati
 // made for this server's region where that matters.
 func (a *API) authenticate(w http.ResponseWriter, q *request, svc *service) error {
 	if _, signed := sigv4.ReadScope(q.http); !signed && q.http.Header.Get("Authorization") == "" {
-		return &sigv4.Error{Code: sigv4.CodeMissing,
-			Message: `Missing Authentication Token: requests are signed with the access key of this server; run eval "$(fieldline env)" to use it`}
+		return &sigv4.Error{
+			Code:    sigv4.CodeMissing,
+			Message: `Missing Authentication Token: requests are signed with the access key of this server; run eval "$(fieldline env)" to use it`,
+		}
 	}
 	if err := q.readBody(w); err != nil {
 		return err

@@ -47,23 +47,35 @@ func TestSignatureFailures(t *testing.T) {
 		status     int
 		code, says string
 	}{
-		{"a wrong secret", "iot", func(r *http.Request) { sign(r, "{}", testKey, "wrong", "iot", testNow()) },
-			403, "InvalidSignatureException", "does not match"},
-		{"an unknown key", "iot", func(r *http.Request) { sign(r, "{}", "AKIDOTHER", testSecret, "iot", testNow()) },
-			403, "UnrecognizedClientException", "AKIDOTHER"},
-		{"an old signature", "iot", func(r *http.Request) { sign(r, "{}", testKey, testSecret, "iot", testNow().Add(-time.Hour)) },
-			403, "InvalidSignatureException", "expired"},
-		{"another body", "iot", func(r *http.Request) { sign(r, `{"a":1}`, testKey, testSecret, "iot", testNow()) },
-			403, "InvalidSignatureException", ""},
+		{
+			"a wrong secret", "iot", func(r *http.Request) { sign(r, "{}", testKey, "wrong", "iot", testNow()) },
+			403, "InvalidSignatureException", "does not match",
+		},
+		{
+			"an unknown key", "iot", func(r *http.Request) { sign(r, "{}", "AKIDOTHER", testSecret, "iot", testNow()) },
+			403, "UnrecognizedClientException", "AKIDOTHER",
+		},
+		{
+			"an old signature", "iot", func(r *http.Request) { sign(r, "{}", testKey, testSecret, "iot", testNow().Add(-time.Hour)) },
+			403, "InvalidSignatureException", "expired",
+		},
+		{
+			"another body", "iot", func(r *http.Request) { sign(r, `{"a":1}`, testKey, testSecret, "iot", testNow()) },
+			403, "InvalidSignatureException", "",
+		},
 		{"another path", "iot", func(r *http.Request) {
 			sign(r, "{}", testKey, testSecret, "iot", testNow())
 			r.URL.Path, r.RequestURI = "/things/other", "/things/other"
 		}, 403, "InvalidSignatureException", "does not match"},
 		{"no signature", "iot", func(*http.Request) {}, 403, "MissingAuthenticationTokenException", "fieldline env"},
-		{"a wrong secret in the query protocol", "sts", func(r *http.Request) { sign(r, "{}", testKey, "wrong", "sts", testNow()) },
-			403, "SignatureDoesNotMatch", "does not match"},
-		{"an unknown key in the query protocol", "sts", func(r *http.Request) { sign(r, "{}", "AKIDOTHER", testSecret, "sts", testNow()) },
-			403, "InvalidClientTokenId", "AKIDOTHER"},
+		{
+			"a wrong secret in the query protocol", "sts", func(r *http.Request) { sign(r, "{}", testKey, "wrong", "sts", testNow()) },
+			403, "SignatureDoesNotMatch", "does not match",
+		},
+		{
+			"an unknown key in the query protocol", "sts", func(r *http.Request) { sign(r, "{}", "AKIDOTHER", testSecret, "sts", testNow()) },
+			403, "InvalidClientTokenId", "AKIDOTHER",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := newMemory()
@@ -165,8 +177,10 @@ func TestSizes(t *testing.T) {
 		{"the largest payload", call{service: "iotdata", target: "/topics/a", body: strings.Repeat("x", maxPayload)}, 200, ""},
 		{"one byte more", call{service: "iotdata", target: "/topics/a", body: strings.Repeat("x", maxPayload+1)}, 413, "131073 bytes"},
 		{"a body that is too large", call{service: "iot", target: "/things/a", body: strings.Repeat(" ", maxBody+1)}, 413, "1048576 bytes"},
-		{"a certificate request that is too long", call{service: "iot", target: "/certificates",
-			body: `{"certificateSigningRequest":"` + strings.Repeat("A", maxRequestPEM+1) + `"}`}, 400, "4096"},
+		{"a certificate request that is too long", call{
+			service: "iot", target: "/certificates",
+			body: `{"certificateSigningRequest":"` + strings.Repeat("A", maxRequestPEM+1) + `"}`,
+		}, 400, "4096"},
 		{"too many attributes", call{service: "iot", target: "/things/a", body: manyAttributes(51)}, 400, "at most 50"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

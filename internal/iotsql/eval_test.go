@@ -20,8 +20,10 @@ func testEnv(payload string) *Env {
 		Message: &iot.Message{
 			Topic:   "site/7/line",
 			Payload: []byte(payload),
-			Origin: iot.Origin{ClientID: "MyDevice001", Principal: "abc123", Protocol: iot.ProtocolMQTT,
-				Source: netip.MustParseAddr("192.0.2.10"), Arrived: time.UnixMilli(1700000000123)},
+			Origin: iot.Origin{
+				ClientID: "MyDevice001", Principal: "abc123", Protocol: iot.ProtocolMQTT,
+				Source: netip.MustParseAddr("192.0.2.10"), Arrived: time.UnixMilli(1700000000123),
+			},
 		},
 		Account: iot.Account{Region: "eu-west-1", ID: "123456789012"},
 		NewUUID: func() string { return "6b0e1c9e-0000-4000-8000-000000000001" },

@@ -80,8 +80,10 @@ func scan(src string, i int) token {
 	if n := wordLength(src[i:]); n > 0 {
 		return token{kind: tokenWord, text: src[i : i+n], at: i, next: i + n}
 	}
-	for _, symbol := range [...]string{"<>", "!=", "<=", ">=", "==",
-		"<", ">", "=", "+", "-", "*", "/", "%", "(", ")", "[", "]", "{", "}", ",", ".", ":"} {
+	for _, symbol := range [...]string{
+		"<>", "!=", "<=", ">=", "==",
+		"<", ">", "=", "+", "-", "*", "/", "%", "(", ")", "[", "]", "{", "}", ",", ".", ":",
+	} {
 		if strings.HasPrefix(src[i:], symbol) {
 			return token{kind: tokenSymbol, text: symbol, at: i, next: i + len(symbol)}
 		}

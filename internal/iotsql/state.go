@@ -71,8 +71,10 @@ func (st *state) finish() {
 	if cap(st.out) > 64<<10 {
 		st.out = nil
 	}
-	*st = state{program: st.program, fields: st.fields, vars: st.vars[:0],
-		rows: st.rows[:0], args: st.args[:0], out: st.out[:0]}
+	*st = state{
+		program: st.program, fields: st.fields, vars: st.vars[:0],
+		rows: st.rows[:0], args: st.args[:0], out: st.out[:0],
+	}
 	st.states.Put(st)
 }
 

@@ -120,17 +120,24 @@ var validPackets = []struct {
 	wire    string
 	packet  any
 }{
-	{"the least CONNECT", mqtt.V311, "10 {'MQTT' 04 02 0000 ''}",
-		&mqtt.Connect{Version: mqtt.V311, CleanStart: true, ReceiveMaximum: 65535, RequestProblem: true}},
-	{"the least CONNECT of 5.0", mqtt.V5, "10 {'MQTT' 05 00 0000 00 ''}",
-		&mqtt.Connect{Version: mqtt.V5, ReceiveMaximum: 65535, RequestProblem: true}},
-	{"CONNECT with everything 3.1.1 has", mqtt.V311, "10 {'MQTT' 04 ec 001e 'dev' 'w/t' 'bye' 'u' 'p'}",
+	{
+		"the least CONNECT", mqtt.V311, "10 {'MQTT' 04 02 0000 ''}",
+		&mqtt.Connect{Version: mqtt.V311, CleanStart: true, ReceiveMaximum: 65535, RequestProblem: true},
+	},
+	{
+		"the least CONNECT of 5.0", mqtt.V5, "10 {'MQTT' 05 00 0000 00 ''}",
+		&mqtt.Connect{Version: mqtt.V5, ReceiveMaximum: 65535, RequestProblem: true},
+	},
+	{
+		"CONNECT with everything 3.1.1 has", mqtt.V311, "10 {'MQTT' 04 ec 001e 'dev' 'w/t' 'bye' 'u' 'p'}",
 		&mqtt.Connect{
 			Version: mqtt.V311, KeepAlive: 30, ClientID: "dev", HasUsername: true, Username: "u",
 			HasPassword: true, Password: []byte("p"), ReceiveMaximum: 65535, RequestProblem: true,
 			Will: &mqtt.Will{Topic: "w/t", Payload: []byte("bye"), QoS: 1, Retain: true},
-		}},
-	{"CONNECT with every property", mqtt.V5,
+		},
+	},
+	{
+		"CONNECT with every property", mqtt.V5,
 		"10 {'MQTT' 05 96 001e {1100000e10 210014 2700010000 22000a 1901 1700 26 'k' 'v' 26 'k' 'w' 15 'm' 16 'd'}" +
 			" 'dev' {1800000005 0101 0200000009 03 'c' 08 'r' 09 'x' 26 'a' 'b'} 'w' 'bye' 'u'}",
 		&mqtt.Connect{
@@ -142,17 +149,27 @@ var validPackets = []struct {
 				PayloadFormat: new(byte(1)), MessageExpiry: new(uint32(9)), ContentType: "c", ResponseTopic: "r",
 				CorrelationData: []byte("x"), User: []iot.UserProperty{{Key: "a", Value: "b"}},
 			}},
-		}},
-	{"CONNECT of 5.0 with a password only", mqtt.V5, "10 {'MQTT' 05 40 0000 00 '' 'p'}",
-		&mqtt.Connect{Version: mqtt.V5, HasPassword: true, Password: []byte("p"), ReceiveMaximum: 65535, RequestProblem: true}},
+		},
+	},
+	{
+		"CONNECT of 5.0 with a password only", mqtt.V5, "10 {'MQTT' 05 40 0000 00 '' 'p'}",
+		&mqtt.Connect{Version: mqtt.V5, HasPassword: true, Password: []byte("p"), ReceiveMaximum: 65535, RequestProblem: true},
+	},
 
-	{"CONNACK", mqtt.V311, "20 {01 00}",
-		&mqtt.Connack{SessionPresent: true, ReceiveMaximum: 65535}},
-	{"CONNACK that refuses", mqtt.V311, "20 {00 05}",
-		&mqtt.Connack{Code: mqtt.NotAuthorized, ReceiveMaximum: 65535}},
-	{"CONNACK without properties", mqtt.V5, "20 {00 87 00}",
-		&mqtt.Connack{Code: mqtt.NotAuthorized, ReceiveMaximum: 65535}},
-	{"CONNACK with every property", mqtt.V5,
+	{
+		"CONNACK", mqtt.V311, "20 {01 00}",
+		&mqtt.Connack{SessionPresent: true, ReceiveMaximum: 65535},
+	},
+	{
+		"CONNACK that refuses", mqtt.V311, "20 {00 05}",
+		&mqtt.Connack{Code: mqtt.NotAuthorized, ReceiveMaximum: 65535},
+	},
+	{
+		"CONNACK without properties", mqtt.V5, "20 {00 87 00}",
+		&mqtt.Connack{Code: mqtt.NotAuthorized, ReceiveMaximum: 65535},
+	},
+	{
+		"CONNACK with every property", mqtt.V5,
 		"20 {00 00 {1100000000 210064 2401 2500 2700020000 12 'id' 220008 1f 's' 26 'k' 'v' 2800 2900 2a00" +
 			" 13003c 1a 'ri' 1c 'sr' 15 'm' 16 'd'}}",
 		&mqtt.Connack{
@@ -161,17 +178,27 @@ var validPackets = []struct {
 			User: []iot.UserProperty{{Key: "k", Value: "v"}}, NoWildcards: true, NoSubscriptionIDs: true,
 			NoShared: true, ServerKeepAlive: new(uint16(60)), ResponseInformation: "ri", ServerReference: "sr",
 			AuthMethod: "m", AuthData: []byte("d"),
-		}},
+		},
+	},
 
-	{"PUBLISH of QoS 0", mqtt.V311, "30 {'a/b' 6869}",
-		&mqtt.Publish{Topic: []byte("a/b"), Payload: []byte("hi")}},
-	{"PUBLISH with every flag", mqtt.V311, "3d {'a/b' 000a}",
-		&mqtt.Publish{Dup: true, QoS: 2, Retain: true, Topic: []byte("a/b"), PacketID: 10, Payload: []byte{}}},
-	{"PUBLISH of 5.0 without properties", mqtt.V5, "32 {'a/b' 000a 00 6869}",
-		&mqtt.Publish{QoS: 1, Topic: []byte("a/b"), PacketID: 10, Payload: []byte("hi")}},
-	{"PUBLISH with an alias only", mqtt.V5, "30 {'' 03 230007 6869}",
-		&mqtt.Publish{Topic: []byte{}, TopicAlias: 7, Payload: []byte("hi")}},
-	{"PUBLISH with every property", mqtt.V5,
+	{
+		"PUBLISH of QoS 0", mqtt.V311, "30 {'a/b' 6869}",
+		&mqtt.Publish{Topic: []byte("a/b"), Payload: []byte("hi")},
+	},
+	{
+		"PUBLISH with every flag", mqtt.V311, "3d {'a/b' 000a}",
+		&mqtt.Publish{Dup: true, QoS: 2, Retain: true, Topic: []byte("a/b"), PacketID: 10, Payload: []byte{}},
+	},
+	{
+		"PUBLISH of 5.0 without properties", mqtt.V5, "32 {'a/b' 000a 00 6869}",
+		&mqtt.Publish{QoS: 1, Topic: []byte("a/b"), PacketID: 10, Payload: []byte("hi")},
+	},
+	{
+		"PUBLISH with an alias only", mqtt.V5, "30 {'' 03 230007 6869}",
+		&mqtt.Publish{Topic: []byte{}, TopicAlias: 7, Payload: []byte("hi")},
+	},
+	{
+		"PUBLISH with every property", mqtt.V5,
 		"30 {'a' {0100 0200000000 230007 08 'r' 09 '' 26 'k' 'v' 0b01 0bffffff7f 03 'c'} 686921}",
 		&mqtt.Publish{
 			Topic: []byte("a"), TopicAlias: 7, SubscriptionIDs: []uint32{1, 268435455}, Payload: []byte("hi!"),
@@ -179,55 +206,78 @@ var validPackets = []struct {
 				PayloadFormat: new(byte(0)), MessageExpiry: new(uint32(0)), ResponseTopic: "r",
 				CorrelationData: []byte{}, User: []iot.UserProperty{{Key: "k", Value: "v"}}, ContentType: "c",
 			},
-		}},
+		},
+	},
 
 	{"PUBACK", mqtt.V311, "40 {0001}", &mqtt.Ack{Type: mqtt.PubackPacket, PacketID: 1}},
 	{"PUBACK of success in 5.0", mqtt.V5, "40 {0001}", &mqtt.Ack{Type: mqtt.PubackPacket, PacketID: 1}},
-	{"PUBREC with a code", mqtt.V5, "50 {0001 10}",
-		&mqtt.Ack{Type: mqtt.PubrecPacket, PacketID: 1, Code: mqtt.NoMatchingSubscribers}},
+	{
+		"PUBREC with a code", mqtt.V5, "50 {0001 10}",
+		&mqtt.Ack{Type: mqtt.PubrecPacket, PacketID: 1, Code: mqtt.NoMatchingSubscribers},
+	},
 	{"PUBREL", mqtt.V5, "62 {ffff}", &mqtt.Ack{Type: mqtt.PubrelPacket, PacketID: 65535}},
-	{"PUBCOMP with properties", mqtt.V5, "70 {0001 92 {1f 's' 26 'k' ''}}",
+	{
+		"PUBCOMP with properties", mqtt.V5, "70 {0001 92 {1f 's' 26 'k' ''}}",
 		&mqtt.Ack{
 			Type: mqtt.PubcompPacket, PacketID: 1, Code: mqtt.PacketIdentifierNotFound, ReasonString: "s",
 			User: []iot.UserProperty{{Key: "k"}},
-		}},
+		},
+	},
 
-	{"SUBSCRIBE", mqtt.V311, "82 {0001 'a/b' 01 '#' 02}",
-		&mqtt.Subscribe{PacketID: 1, Filters: []mqtt.Subscription{{Filter: "a/b", QoS: 1}, {Filter: "#", QoS: 2}}}},
-	{"SUBSCRIBE with every option", mqtt.V5, "82 {0001 {0b8001 26 'k' ''} 'a/+' 2e}",
+	{
+		"SUBSCRIBE", mqtt.V311, "82 {0001 'a/b' 01 '#' 02}",
+		&mqtt.Subscribe{PacketID: 1, Filters: []mqtt.Subscription{{Filter: "a/b", QoS: 1}, {Filter: "#", QoS: 2}}},
+	},
+	{
+		"SUBSCRIBE with every option", mqtt.V5, "82 {0001 {0b8001 26 'k' ''} 'a/+' 2e}",
 		&mqtt.Subscribe{
 			PacketID: 1, SubscriptionID: 128, User: []iot.UserProperty{{Key: "k"}},
 			Filters: []mqtt.Subscription{{Filter: "a/+", QoS: 2, NoLocal: true, RetainAsPublished: true, RetainHandling: 2}},
-		}},
-	{"SUBSCRIBE to a share", mqtt.V5, "82 {0001 00 '$share/g/a' 00}",
-		&mqtt.Subscribe{PacketID: 1, Filters: []mqtt.Subscription{{Filter: "$share/g/a"}}}},
-	{"SUBACK", mqtt.V311, "90 {0001 000280}",
-		&mqtt.Suback{PacketID: 1, Codes: []mqtt.ReasonCode{mqtt.GrantedQoS0, mqtt.GrantedQoS2, mqtt.UnspecifiedError}}},
-	{"SUBACK with properties", mqtt.V5, "90 {0001 {1f 's'} 0187}",
-		&mqtt.Suback{PacketID: 1, Codes: []mqtt.ReasonCode{mqtt.GrantedQoS1, mqtt.NotAuthorized}, ReasonString: "s"}},
+		},
+	},
+	{
+		"SUBSCRIBE to a share", mqtt.V5, "82 {0001 00 '$share/g/a' 00}",
+		&mqtt.Subscribe{PacketID: 1, Filters: []mqtt.Subscription{{Filter: "$share/g/a"}}},
+	},
+	{
+		"SUBACK", mqtt.V311, "90 {0001 000280}",
+		&mqtt.Suback{PacketID: 1, Codes: []mqtt.ReasonCode{mqtt.GrantedQoS0, mqtt.GrantedQoS2, mqtt.UnspecifiedError}},
+	},
+	{
+		"SUBACK with properties", mqtt.V5, "90 {0001 {1f 's'} 0187}",
+		&mqtt.Suback{PacketID: 1, Codes: []mqtt.ReasonCode{mqtt.GrantedQoS1, mqtt.NotAuthorized}, ReasonString: "s"},
+	},
 	{"UNSUBSCRIBE", mqtt.V311, "a2 {0001 'a' '+/b'}", &mqtt.Unsubscribe{PacketID: 1, Filters: []string{"a", "+/b"}}},
-	{"UNSUBSCRIBE with properties", mqtt.V5, "a2 {0001 {26 'k' 'v'} 'a'}",
-		&mqtt.Unsubscribe{PacketID: 1, Filters: []string{"a"}, User: []iot.UserProperty{{Key: "k", Value: "v"}}}},
+	{
+		"UNSUBSCRIBE with properties", mqtt.V5, "a2 {0001 {26 'k' 'v'} 'a'}",
+		&mqtt.Unsubscribe{PacketID: 1, Filters: []string{"a"}, User: []iot.UserProperty{{Key: "k", Value: "v"}}},
+	},
 	{"UNSUBACK", mqtt.V311, "b0 {0001}", &mqtt.Unsuback{PacketID: 1}},
-	{"UNSUBACK with codes", mqtt.V5, "b0 {0001 00 0011}",
-		&mqtt.Unsuback{PacketID: 1, Codes: []mqtt.ReasonCode{mqtt.Success, mqtt.NoSubscriptionExisted}}},
+	{
+		"UNSUBACK with codes", mqtt.V5, "b0 {0001 00 0011}",
+		&mqtt.Unsuback{PacketID: 1, Codes: []mqtt.ReasonCode{mqtt.Success, mqtt.NoSubscriptionExisted}},
+	},
 
 	{"PINGREQ", mqtt.V311, "c0 00", mqtt.PingreqPacket},
 	{"PINGRESP", mqtt.V5, "d0 00", mqtt.PingrespPacket},
 	{"DISCONNECT", mqtt.V311, "e0 00", &mqtt.Disconnect{}},
 	{"DISCONNECT of 5.0", mqtt.V5, "e0 00", &mqtt.Disconnect{}},
 	{"DISCONNECT with a code", mqtt.V5, "e0 {8e}", &mqtt.Disconnect{Code: mqtt.SessionTakenOver}},
-	{"DISCONNECT with every property", mqtt.V5, "e0 {04 {11ffffffff 1f 's' 26 'k' 'v' 1c 'r'}}",
+	{
+		"DISCONNECT with every property", mqtt.V5, "e0 {04 {11ffffffff 1f 's' 26 'k' 'v' 1c 'r'}}",
 		&mqtt.Disconnect{
 			Code: mqtt.DisconnectWithWill, SessionExpiry: new(uint32(0xffffffff)), ReasonString: "s",
 			User: []iot.UserProperty{{Key: "k", Value: "v"}}, ServerReference: "r",
-		}},
+		},
+	},
 	{"AUTH of success", mqtt.V5, "f0 00", &mqtt.Auth{}},
-	{"AUTH with every property", mqtt.V5, "f0 {18 {15 'm' 16 'd' 1f 's' 26 'k' 'v'}}",
+	{
+		"AUTH with every property", mqtt.V5, "f0 {18 {15 'm' 16 'd' 1f 's' 26 'k' 'v'}}",
 		&mqtt.Auth{
 			Code: mqtt.ContinueAuthentication, AuthMethod: "m", AuthData: []byte("d"), ReasonString: "s",
 			User: []iot.UserProperty{{Key: "k", Value: "v"}},
-		}},
+		},
+	},
 }
 
 func TestValidPackets(t *testing.T) {

@@ -33,8 +33,10 @@ func TestParseRefuses(t *testing.T) {
 		{"a member twice", `{"Version":"2012-10-17","Version":"2012-10-17"}`, `the document: the member "Version" stands there twice`},
 		{"no statement", `{"Version":"2012-10-17"}`, "Statement: missing or empty; a policy needs at least one"},
 		{"an empty list of statements", `{"Version":"2012-10-17","Statement":[]}`, "Statement: missing or empty; a policy needs at least one"},
-		{"a variable in the old version", `{"Version":"2008-10-17","Statement":{"Effect":"Allow","Action":"iot:Connect","Resource":"arn:aws:iot:r:1:client/${iot:ClientId}"}}`,
-			`Statement[0]: ${iot:ClientId}: policy variables need "Version": "2012-10-17"`},
+		{
+			"a variable in the old version", `{"Version":"2008-10-17","Statement":{"Effect":"Allow","Action":"iot:Connect","Resource":"arn:aws:iot:r:1:client/${iot:ClientId}"}}`,
+			`Statement[0]: ${iot:ClientId}: policy variables need "Version": "2012-10-17"`,
+		},
 
 		{"a statement that is no object", statement(`7`), "Statement[1]: not an object"},
 		{"a statement that is null", statement(`null`), "Statement[1]: not an object"},
@@ -44,16 +46,20 @@ func TestParseRefuses(t *testing.T) {
 		{"both kinds of action", statement(`{"Effect":"Deny","Action":"*","NotAction":"*","Resource":"*"}`), "Statement[1].Action: a statement has either Action or NotAction"},
 		{"no resource", statement(`{"Effect":"Deny","Action":"*"}`), "Statement[1].Resource: a statement has either Resource or NotResource"},
 		{"both kinds of resource", statement(`{"Effect":"Deny","Action":"*","Resource":"*","NotResource":"*"}`), "Statement[1].Resource: a statement has either Resource or NotResource"},
-		{"an unknown member of a statement", statement(`{"Effect":"Deny","Action":"*","Resource":"*","Principal":"*"}`),
-			`Statement[1]: unknown member "Principal"; there are Sid, Effect, Action, NotAction, Resource, NotResource and Condition`},
+		{
+			"an unknown member of a statement", statement(`{"Effect":"Deny","Action":"*","Resource":"*","Principal":"*"}`),
+			`Statement[1]: unknown member "Principal"; there are Sid, Effect, Action, NotAction, Resource, NotResource and Condition`,
+		},
 		{"an empty list of actions", statement(`{"Effect":"Deny","Action":[],"Resource":"*"}`), "Statement[1].Action: empty; name an action such as iot:Publish"},
 		{"an action that is null", statement(`{"Effect":"Deny","Action":[null],"Resource":"*"}`), "Statement[1].Action: null is not a string"},
 		{"an action without service", statement(`{"Effect":"Deny","Action":"Publish","Resource":"*"}`), `Statement[1].Action: "Publish" is not an action; write iot:Publish, iot:* or the like`},
 		{"an empty list of resources", statement(`{"Effect":"Deny","Action":"*","Resource":[]}`), "Statement[1].Resource: empty; name an ARN such as arn:aws:iot:us-east-1:123456789012:topic/sensor/data"},
 		{"a resource that is no ARN", statement(`{"Effect":"Deny","Action":"*","NotResource":"topic/a"}`), `Statement[1].NotResource: "topic/a" is not an ARN; write arn:aws:iot:REGION:ACCOUNT:topic/NAME or the like`},
 		{"an ARN of too few parts", statement(`{"Effect":"Deny","Action":"*","Resource":"arn:aws:iot:*"}`), `Statement[1].Resource: "arn:aws:iot:*" is not an ARN; write arn:aws:iot:REGION:ACCOUNT:topic/NAME or the like`},
-		{"a variable as the account", statement(`{"Effect":"Deny","Action":"*","Resource":"arn:aws:iot:${aws:Region}:1:topic/a"}`),
-			`Statement[1].Resource: "arn:aws:iot:${aws:Region}:1:topic/a": a policy variable may stand only in the resource's name, behind the account`},
+		{
+			"a variable as the account", statement(`{"Effect":"Deny","Action":"*","Resource":"arn:aws:iot:${aws:Region}:1:topic/a"}`),
+			`Statement[1].Resource: "arn:aws:iot:${aws:Region}:1:topic/a": a policy variable may stand only in the resource's name, behind the account`,
+		},
 		{"a variable that is not closed", statement(`{"Effect":"Deny","Action":"*","Resource":"arn:aws:iot:r:1:topic/${a"}`), `Statement[1].Resource: "arn:aws:iot:r:1:topic/${a": the variable "${a" lacks its closing brace`},
 		{"a variable without name", statement(`{"Effect":"Deny","Action":"*","Resource":"arn:aws:iot:r:1:topic/${}"}`), `Statement[1].Resource: "arn:aws:iot:r:1:topic/${}": ${} names no variable`},
 

@@ -186,22 +186,52 @@ func TestReasons(t *testing.T) {
 		change    func(*iot.Principal)
 		want      string
 	}{
-		{"allowed", []string{named}, Publish, "d/x", nil,
-			"Statement[0] of policy P0 allows iot:Publish"},
-		{"denied by a statement", []string{named, statements(`{"Effect":"Deny","Action":"iot:*","Resource":"*"}`)}, Publish, "d/x", nil,
-			"Statement[0] of policy P1 denies iot:Publish on topic/d/x"},
-		{"nothing allows", []string{named, named}, Publish, "x", nil,
-			"no statement of policies [P0 P1] allows iot:Publish on topic/x; add arn:aws:iot:us-east-1:123456789012:topic/x to the Resource of a statement that allows iot:Publish"},
-		{"the proposed ARN quotes wildcards", []string{named}, Publish, "a*", nil,
-			"no statement of policies [P0] allows iot:Publish on topic/a*; add arn:aws:iot:us-east-1:123456789012:topic/a${*} to the Resource of a statement that allows iot:Publish"},
-		{"a variable without value", []string{named}, Publish, "d/x", func(p *iot.Principal) { p.Thing = nil },
-			`no statement of policies [P0] allows iot:Publish on topic/d/x; Statement[0] of policy P0 would, but ${iot:Connection.Thing.ThingName} has no value: no thing is named like the client id "d"`},
-		{"a condition that is not met", []string{BasicDocument(account)}, Connect, "d", func(p *iot.Principal) { p.Attached = false },
-			`no statement of policies [P0] allows iot:Connect on client/d; Statement[0] of policy P0 would, but its condition Bool iot:Connection.Thing.IsAttached ["true"] is not met by ["false"]`},
-		{"no policy at all", nil, Publish, "x", nil,
-			"no policy is attached to certificate c0ffee; attach one that allows iot:Publish on arn:aws:iot:us-east-1:123456789012:topic/x"},
-		{"a stored document that does not parse", []string{named, "{"}, Publish, "d/x", nil,
-			"policy P1 cannot be applied: policy document: the document: not JSON: unexpected end of JSON input: invalid"},
+		{
+			"allowed",
+			[]string{named},
+			Publish, "d/x", nil,
+			"Statement[0] of policy P0 allows iot:Publish",
+		},
+		{
+			"denied by a statement",
+			[]string{named, statements(`{"Effect":"Deny","Action":"iot:*","Resource":"*"}`)},
+			Publish, "d/x", nil,
+			"Statement[0] of policy P1 denies iot:Publish on topic/d/x",
+		},
+		{
+			"nothing allows",
+			[]string{named, named},
+			Publish, "x", nil,
+			"no statement of policies [P0 P1] allows iot:Publish on topic/x; add arn:aws:iot:us-east-1:123456789012:topic/x to the Resource of a statement that allows iot:Publish",
+		},
+		{
+			"the proposed ARN quotes wildcards",
+			[]string{named},
+			Publish, "a*", nil,
+			"no statement of policies [P0] allows iot:Publish on topic/a*; add arn:aws:iot:us-east-1:123456789012:topic/a${*} to the Resource of a statement that allows iot:Publish",
+		},
+		{
+			"a variable without value",
+			[]string{named},
+			Publish, "d/x", func(p *iot.Principal) { p.Thing = nil },
+			`no statement of policies [P0] allows iot:Publish on topic/d/x; Statement[0] of policy P0 would, but ${iot:Connection.Thing.ThingName} has no value: no thing is named like the client id "d"`,
+		},
+		{
+			"a condition that is not met",
+			[]string{BasicDocument(account)},
+			Connect, "d", func(p *iot.Principal) { p.Attached = false },
+			`no statement of policies [P0] allows iot:Connect on client/d; Statement[0] of policy P0 would, but its condition Bool iot:Connection.Thing.IsAttached ["true"] is not met by ["false"]`,
+		},
+		{
+			"no policy at all", nil, Publish, "x", nil,
+			"no policy is attached to certificate c0ffee; attach one that allows iot:Publish on arn:aws:iot:us-east-1:123456789012:topic/x",
+		},
+		{
+			"a stored document that does not parse",
+			[]string{named, "{"},
+			Publish, "d/x", nil,
+			"policy P1 cannot be applied: policy document: the document: not JSON: unexpected end of JSON input: invalid",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -233,8 +233,10 @@ func TestRetransmissionsAreAppliedOnce(t *testing.T) {
 
 	commits := func(want bool, packetID uint16, digest uint64, dup bool, what string) {
 		t.Helper()
-		c := &iot.Commit{Sender: "c1", PacketID: packetID, Digest: digest, Dup: dup,
-			Effects: []iot.Effect{&iot.PutReading{Reading: reading("d", 1, "{}")}}}
+		c := &iot.Commit{
+			Sender: "c1", PacketID: packetID, Digest: digest, Dup: dup,
+			Effects: []iot.Effect{&iot.PutReading{Reading: reading("d", 1, "{}")}},
+		}
 		before := r.LastSeq()
 		if err := r.commit(c); err != nil {
 			t.Fatal(err)
@@ -274,8 +276,10 @@ func TestRetransmissionWithinOneBatch(t *testing.T) {
 	s := open(t, testConfig(vfs.NewMem()))
 	lane := new(iot.Lane)
 	for slot := range uint64(3) {
-		c := &iot.Commit{Lane: lane, Slot: slot, Sender: "c", PacketID: 1, Digest: 9, Dup: slot > 0,
-			Effects: []iot.Effect{&iot.PutReading{Reading: reading("d", 1, "{}")}, &iot.Enqueue{Action: "lambda", Body: []byte("x")}}}
+		c := &iot.Commit{
+			Lane: lane, Slot: slot, Sender: "c", PacketID: 1, Digest: 9, Dup: slot > 0,
+			Effects: []iot.Effect{&iot.PutReading{Reading: reading("d", 1, "{}")}, &iot.Enqueue{Action: "lambda", Body: []byte("x")}},
+		}
 		if err := s.Submit(c); err != nil {
 			t.Fatal(err)
 		}
@@ -335,10 +339,12 @@ func (r *running) submitInTurn(b *testing.B, sender, count int) {
 	done := make(outcome, 1)
 	random := rand.New(rand.NewPCG(uint64(sender), 1))
 	for n := range count {
-		c := &iot.Commit{Lane: lane, Receipt: done, Sender: fmt.Sprintf("client-%04d", sender), PacketID: uint16(n), Digest: uint64(n),
+		c := &iot.Commit{
+			Lane: lane, Receipt: done, Sender: fmt.Sprintf("client-%04d", sender), PacketID: uint16(n), Digest: uint64(n),
 			Effects: []iot.Effect{&iot.PutReading{Reading: iot.Reading{
 				DeviceID: fmt.Sprintf("device-%05d", random.IntN(10_000)), TS: "1733000000", Time: 1_733_000_000_000 + int64(n), Payload: payload,
-			}}}}
+			}}},
+		}
 		if err := r.Submit(c); err != nil {
 			b.Error(err)
 			return

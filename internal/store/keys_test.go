@@ -26,8 +26,12 @@ func TestAfterIsTheEndOfAPrefix(t *testing.T) {
 
 func TestBucketsHoldNegativeTimesToo(t *testing.T) {
 	for _, tc := range []struct{ ms, want int64 }{
-		{0, 0}, {bucketMillis - 1, 0}, {bucketMillis, 1},
-		{-1, -1}, {-bucketMillis, -1}, {-bucketMillis - 1, -2},
+		{0, 0},
+		{bucketMillis - 1, 0},
+		{bucketMillis, 1},
+		{-1, -1},
+		{-bucketMillis, -1},
+		{-bucketMillis - 1, -2},
 		{math.MaxInt64, math.MaxInt64 / bucketMillis},
 		{math.MinInt64, math.MinInt64/bucketMillis - 1},
 	} {

@@ -179,8 +179,10 @@ func TestAttachmentsKeepPairsApart(t *testing.T) {
 func TestRulesAndPermissions(t *testing.T) {
 	s := registered(t, vfs.NewMem())
 	defer s.Close()
-	rule := iot.Rule{Name: "SendToLambdaRule", SQL: "SELECT * FROM 'sensor/data' WHERE a <> 1",
-		Actions: []iot.Action{{Kind: "lambda", Config: json.RawMessage(`{"functionArn":"x"}`)}}}
+	rule := iot.Rule{
+		Name: "SendToLambdaRule", SQL: "SELECT * FROM 'sensor/data' WHERE a <> 1",
+		Actions: []iot.Action{{Kind: "lambda", Config: json.RawMessage(`{"functionArn":"x"}`)}},
+	}
 	if err := errors.Join(s.CreateRule(rule), s.PutRule(rule)); err != nil {
 		t.Fatal(err)
 	}
