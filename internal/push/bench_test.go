@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
 )
@@ -49,6 +50,7 @@ func BenchmarkFanOut(b *testing.B) {
 			<-slots
 		}
 	}()
+	began := time.Now() // b.Elapsed would leave out what is under way at the end
 	for b.Loop() {
 		readings := make([]*iot.Reading, batch)
 		for i := range readings {
@@ -66,6 +68,7 @@ func BenchmarkFanOut(b *testing.B) {
 		if open <= clients {
 			b.Fatal("a client was lost")
 		}
+		time.Sleep(time.Millisecond)
 	}
-	b.ReportMetric(float64(seq)*clients/b.Elapsed().Seconds(), "deliveries/s")
+	b.ReportMetric(float64(seq)*clients/time.Since(began).Seconds(), "deliveries/s")
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -250,9 +251,17 @@ func TestOldPastIsNotLag(t *testing.T) {
 // not behind, though the log has gone past the place where it stopped reading.
 func TestSilenceIsNotLag(t *testing.T) {
 	d := open(t, func(c *Config) { c.LogReadings, c.MaxLag = 4, 8 })
-	p, other := d.join(t), d.join(t)
+	p := d.join(t)
+	c, err := d.client(d.Connections()[0].ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := d.join(t)
 	p.send(`{"action":"subscribe","device_id":"quiet"}`)
 	p.wants(`{"action":"subscribed","device_id":"quiet"}`)
+	for c.writer.Load() != idle { // or it would really be behind
+		runtime.Gosched()
+	}
 	for seq := range uint64(100) {
 		d.commit("loud")
 		other.wants(string(payloadOf(seq + 1)))
