@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -126,6 +127,35 @@ func TestArchitectureDocumentShowsTheTable(t *testing.T) {
 		}
 		if row := string(rune('0'+i)) + "  " + strings.Join(names, " "); !strings.Contains(string(text), row+"\n") {
 			t.Errorf("ARCHITECTURE.md lacks the row %q", row)
+		}
+	}
+}
+
+// The guide's document says which test shows each step: those tests must exist.
+func TestGuideDocumentNamesRealTests(t *testing.T) {
+	text, err := os.ReadFile("docs/guide.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := regexp.MustCompile("`(Test\\w+)`").FindAllStringSubmatch(string(text), -1)
+	if len(named) < 5 {
+		t.Fatalf("the document names only %d tests", len(named))
+	}
+	var tests strings.Builder
+	err = filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		tests.Write(source)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range named {
+		if !strings.Contains(tests.String(), "func "+name[1]+"(t *testing.T)") {
+			t.Errorf("docs/guide.md names %s, which does not exist", name[1])
 		}
 	}
 }
