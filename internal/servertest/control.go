@@ -35,19 +35,26 @@ func (s *Server) Control(service, method, path string, in, out any) {
 // TryControl is Control for requests that may be refused, with a *[ControlError].
 func (s *Server) TryControl(service, method, path string, in, out any) error {
 	s.t.Helper()
-	key, err := server.LoadCredentials(s.Config.Data)
-	if err != nil {
-		s.t.Fatal(err)
-	}
 	var body []byte
 	if in != nil {
+		var err error
 		if body, err = json.Marshal(in); err != nil {
 			s.t.Fatal(err)
 		}
 	}
 	r := s.ControlRequest(method, path, body)
-	sigv4.Sign(r, body, key, service, s.Config.Account.Region, time.Now())
+	s.Sign(r, body, service)
 	return s.Do(r, out)
+}
+
+// Sign signs a control request with the data folder's access key.
+func (s *Server) Sign(r *http.Request, body []byte, service string) {
+	s.t.Helper()
+	key, err := server.LoadCredentials(s.Config.Data)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	sigv4.Sign(r, body, key, service, s.Config.Account.Region, time.Now())
 }
 
 // ControlRequest makes a request to the control API that is not signed yet.

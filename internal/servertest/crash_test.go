@@ -23,7 +23,7 @@ func TestNothingAcknowledgedIsLostOverKills(t *testing.T) {
 		checkAll(t, c, devices)
 		wait := load(t, c.addresses.Device, devices)
 		for _, l := range devices {
-			l.awaitAcks(t, 50+rand.IntN(50))
+			l.awaitAcks(t, 20+rand.IntN(40))
 		}
 		written := make([]int, len(devices)) // before the kill
 		for i, l := range devices {

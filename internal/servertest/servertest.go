@@ -17,6 +17,8 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -103,6 +105,13 @@ func Start(t testing.TB, change ...func(*server.Config)) *Server {
 	return s
 }
 
+// In returns the running server for a subtest, whose failures are then its own.
+func (s *Server) In(t testing.TB) *Server {
+	in := *s
+	in.t = t
+	return &in
+}
+
 // Stop stops the server in order; stopping it again is fine.
 func (s *Server) Stop() {
 	s.t.Helper()
@@ -174,9 +183,25 @@ func TLS(t testing.TB, device *server.Provisioned) *tls.Config {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return Trust([]byte(device.Files[server.RootCAFile]), pair)
+}
+
+// Trust returns the TLS configuration of a client that trusts a root certificate
+// and shows its own.
+func Trust(rootPEM []byte, own tls.Certificate) *tls.Config {
 	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM([]byte(device.Files[server.RootCAFile]))
-	return &tls.Config{Certificates: []tls.Certificate{pair}, RootCAs: roots, ServerName: "localhost"}
+	roots.AppendCertsFromPEM(rootPEM)
+	return &tls.Config{Certificates: []tls.Certificate{own}, RootCAs: roots, ServerName: "localhost"}
+}
+
+// RootPEM returns the server's root certificate, as devices are given it.
+func (s *Server) RootPEM() []byte {
+	s.t.Helper()
+	text, err := os.ReadFile(filepath.Join(s.Config.Data, "ca", server.RootCAFile))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return text
 }
 
 // Get reads a document of the gateway into out and returns its text.
