@@ -70,7 +70,6 @@ func New(cfg Config) (*Engine, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	e := &Engine{cfg: cfg, byName: make(map[string]*compiled)}
-	e.current.Store(topic.NewTree[string, *compiled](true))
 	rules, err := cfg.Store.Rules()
 	if err != nil {
 		return nil, fmt.Errorf("loading rules: %w", err)
@@ -80,21 +79,20 @@ func New(cfg Config) (*Engine, error) {
 		if err != nil {
 			return nil, fmt.Errorf("stored rule %q: %w", r.Name, err)
 		}
-		e.install(c)
+		e.byName[r.Name] = c
 	}
+	e.enforce()
 	return e, registerMetrics(cfg.Metrics, e)
 }
 
-// install puts a compiled rule in force in place of any of the same name.
-func (e *Engine) install(c *compiled) {
-	if old := e.byName[c.rule.Name]; old != nil {
-		c.counters = old.counters
-		if old.filter() != c.filter() {
-			e.current.Load().Delete(old.filter(), old.rule.Name)
-		}
+// enforce replaces the set of rules in force by those of byName. A message meets
+// the one or the other, never part of a change.
+func (e *Engine) enforce() {
+	set := topic.NewTree[string, *compiled](true)
+	for name, c := range e.byName {
+		set.Set(c.filter(), name, c)
 	}
-	e.byName[c.rule.Name] = c
-	e.current.Load().Set(c.filter(), c.rule.Name, c)
+	e.current.Store(set)
 }
 
 // Create validates, stores and starts a rule. The error wraps [iot.ErrExists],
@@ -143,7 +141,11 @@ func (e *Engine) put(r iot.Rule) error {
 	if err := e.cfg.Store.PutRule(c.rule); err != nil {
 		return fmt.Errorf("storing rule %q: %w", r.Name, err)
 	}
-	e.install(c)
+	if old := e.byName[r.Name]; old != nil {
+		c.counters = old.counters
+	}
+	e.byName[r.Name] = c
+	e.enforce()
 	e.cfg.Log.Info("rule in force", "rule", r.Name, "sql", r.SQL, "enabled", !r.Disabled)
 	return nil
 }
@@ -152,15 +154,14 @@ func (e *Engine) put(r iot.Rule) error {
 func (e *Engine) Delete(name string) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	old := e.byName[name]
-	if old == nil {
+	if e.byName[name] == nil {
 		return nil
 	}
 	if err := e.cfg.Store.DeleteRule(name); err != nil && !errors.Is(err, iot.ErrNotFound) {
 		return fmt.Errorf("rule %q: %w", name, err)
 	}
 	delete(e.byName, name)
-	e.current.Load().Delete(old.filter(), name)
+	e.enforce()
 	e.cfg.Log.Info("rule deleted", "rule", name)
 	return nil
 }

@@ -13,9 +13,10 @@ import (
 
 // republishAction publishes the rule's output on another topic.
 type republishAction struct {
-	text  string
-	topic *iotsql.Template
-	qos   byte
+	text     string
+	topic    *iotsql.Template
+	reserved bool // text names a topic below $, which it writes $$
+	qos      byte
 }
 
 func compileRepublish(_ *Engine, s *iotsql.Statement, config json.RawMessage) (action, error) {
@@ -34,10 +35,11 @@ func compileRepublish(_ *Engine, s *iotsql.Statement, config json.RawMessage) (a
 	if c.Topic == "" {
 		return nil, fmt.Errorf("topic is missing: %w", iot.ErrInvalid)
 	}
-	if strings.HasPrefix(c.Topic, "$") && !strings.HasPrefix(c.Topic, "$$") && !strings.HasPrefix(c.Topic, "${") {
+	reserved := strings.HasPrefix(c.Topic, "$$") && !strings.HasPrefix(c.Topic, "$${")
+	if strings.HasPrefix(c.Topic, "$") && !reserved && !strings.HasPrefix(c.Topic, "${") {
 		return nil, fmt.Errorf("topic %q: a reserved topic is written with $$: %w", c.Topic, iot.ErrInvalid)
 	}
-	a := &republishAction{text: c.Topic}
+	a := &republishAction{text: c.Topic, reserved: reserved}
 	switch c.QoS {
 	case "", "0":
 	case "1":
@@ -60,8 +62,12 @@ func (a *republishAction) apply(dst []iot.Effect, r *run) ([]iot.Effect, error) 
 	if err != nil {
 		return dst, fmt.Errorf("topic %s: %w", a.text, err)
 	}
-	if strings.HasPrefix(name, "$$") {
+	switch {
+	case a.reserved:
 		name = name[1:]
+	case strings.HasPrefix(name, "$"):
+		// What a device sends must not lead there: it may not publish there itself.
+		return dst, fmt.Errorf("topic %s gives %s, which is reserved (only a topic that begins with $$ may be): %w", a.text, strconv.Quote(name), iot.ErrDenied)
 	}
 	if err := topic.ValidName(name); err != nil {
 		return dst, fmt.Errorf("topic %s gives %s: %w", a.text, strconv.Quote(name), err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
@@ -183,6 +184,7 @@ func TestCreateRefuses(t *testing.T) {
 		}), iot.ErrInvalid},
 		{"a member that the action has not", change(func(r *iot.Rule) { r.Actions[0].Config = json.RawMessage(`{"function":"x"}`) }), iot.ErrInvalid},
 		{"a republish topic with one dollar", change(func(r *iot.Rule) { r.Actions = []iot.Action{republishTo("$aws/x")} }), iot.ErrInvalid},
+		{"a republish topic with one dollar before an expression", change(func(r *iot.Rule) { r.Actions = []iot.Action{republishTo("$${t}")} }), iot.ErrInvalid},
 		{"a QoS that does not exist", change(func(r *iot.Rule) {
 			r.Actions = []iot.Action{{Kind: "republish", Config: json.RawMessage(`{"topic":"a","qos":2}`)}}
 		}), iot.ErrInvalid},
@@ -248,6 +250,41 @@ func TestReplaceChangesFilterAndKeepsCounters(t *testing.T) {
 	}
 }
 
+// TestReplaceIsOneStep: a message meets the rule before a change or the one
+// behind it, never neither and never both.
+func TestReplaceIsOneStep(t *testing.T) {
+	e := newEngine(t, functions{evaluate: stores}, nil)
+	narrow, wide := guideRule(), guideRule()
+	wide.SQL = "SELECT * FROM 'sensor/+'"
+	if err := e.Create(narrow); err != nil {
+		t.Fatal(err)
+	}
+	stop := make(chan struct{})
+	var replacing sync.WaitGroup
+	replacing.Go(func() {
+		for {
+			for _, r := range []iot.Rule{wide, narrow} {
+				if err := e.Replace(r); err != nil {
+					t.Error(err)
+				}
+			}
+			select {
+			case <-stop:
+				return
+			default:
+			}
+		}
+	})
+	for range 50_000 {
+		if effects := e.Evaluate(nil, message("sensor/data", `{}`)); len(effects) != 1 {
+			t.Errorf("%d effects, want 1", len(effects))
+			break
+		}
+	}
+	close(stop)
+	replacing.Wait()
+}
+
 func TestRulesSurviveARestart(t *testing.T) {
 	store := memory{}
 	first, err := New(Config{Account: account, Store: store, Functions: functions{evaluate: stores}})
@@ -305,6 +342,33 @@ func TestRepublishToAnIllegalTopicFails(t *testing.T) {
 	effects := e.Evaluate(nil, message("a", `{"t":"x/#"}`))
 	if _, ok := effects[0].(*iot.DeadLetter); !ok {
 		t.Errorf("effects %+v", effects)
+	}
+}
+
+func TestRepublishToAReservedTopic(t *testing.T) {
+	for _, tt := range []struct{ template, want string }{
+		{"$$aws/things/${t}/shadow", "$aws/things/$aws/x/shadow"},
+		{"${t}", ""}, // only the rule's author may name a reserved topic
+		{"${concat('$', t)}", ""},
+		{"out/${t}", "out/$aws/x"},
+	} {
+		t.Run(tt.template, func(t *testing.T) {
+			e := newEngine(t, functions{}, nil)
+			if err := e.Create(iot.Rule{Name: "R", SQL: "SELECT * FROM 'a'", SQLVersion: "2016-03-23", Actions: []iot.Action{republishTo(tt.template)}}); err != nil {
+				t.Fatal(err)
+			}
+			effects := e.Evaluate(nil, message("a", `{"t":"$aws/x"}`))
+			if len(effects) != 1 {
+				t.Fatalf("effects %v", effects)
+			}
+			again, republished := effects[0].(*iot.Republish)
+			if republished != (tt.want != "") || republished && again.Message.Topic != tt.want {
+				t.Errorf("effect %+v, want a message to %q", effects[0], tt.want)
+			}
+			if letter, dead := effects[0].(*iot.DeadLetter); dead && !strings.Contains(letter.Reason, "reserved") {
+				t.Errorf("reason %q", letter.Reason)
+			}
+		})
 	}
 }
 
