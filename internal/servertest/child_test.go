@@ -3,6 +3,7 @@ package servertest
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/fieldline-iot/fieldline/internal/mqtt"
 	"github.com/fieldline-iot/fieldline/internal/server"
 )
 
@@ -82,6 +84,12 @@ func spawn(t *testing.T, data string) *child {
 		t.Fatal(err)
 	}
 	return c
+}
+
+// connect connects a device to the child.
+func (c *child) connect(t *testing.T, name string, config *tls.Config, v mqtt.Version) *Client {
+	t.Helper()
+	return connect(t, c.addresses.Device, name, config, v)
 }
 
 // kill ends the process as kill -9 does.

@@ -106,15 +106,20 @@ func Hello(name string, v mqtt.Version) mqtt.Connect {
 // Connect connects a device; the test fails unless it is accepted.
 func (s *Server) Connect(name string, config *tls.Config, v mqtt.Version) *Client {
 	s.t.Helper()
-	wire, ack, err := Dial(s.Addresses().Device, config, Hello(name, v))
+	return connect(s.t, s.Addresses().Device, name, config, v)
+}
+
+func connect(t testing.TB, addr, name string, config *tls.Config, v mqtt.Version) *Client {
+	t.Helper()
+	wire, ack, err := Dial(addr, config, Hello(name, v))
 	if err != nil {
-		s.t.Fatalf("%s does not connect: %v", name, err)
+		t.Fatalf("%s does not connect: %v", name, err)
 	}
 	if ack.Code != mqtt.Success {
-		s.t.Fatalf("%s does not connect: CONNACK %v %s", name, ack.Code, ack.ReasonString)
+		t.Fatalf("%s does not connect: CONNACK %v %s", name, ack.Code, ack.ReasonString)
 	}
-	s.t.Cleanup(func() { wire.Conn.Close() })
-	return &Client{Wire: wire, t: s.t}
+	t.Cleanup(func() { wire.Conn.Close() })
+	return &Client{Wire: wire, t: t}
 }
 
 // Publish sends a QoS 1 message, which must be acknowledged.

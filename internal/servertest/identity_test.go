@@ -109,7 +109,6 @@ func TestCertificatesThatAreNotGoodEndInTheHandshake(t *testing.T) {
 	} {
 		for version, alert := range map[uint16]string{tls.VersionTLS12: tc.alert12, tls.VersionTLS13: tc.alert13} {
 			t.Run(tc.name+" over "+tls.VersionName(version), func(t *testing.T) {
-				s := s.In(t)
 				s, config := s.In(t), good.Clone()
 				config.MinVersion, config.MaxVersion = version, version
 				// Sent even if the server names other authorities.

@@ -151,18 +151,28 @@ func (s *Server) Restart() {
 // Logged waits for a line of the log that has every one of the parts.
 func (s *Server) Logged(parts ...string) {
 	s.t.Helper()
-	s.Eventually(fmt.Sprintf("a log line with %q", parts), func() bool { return s.Log.Has(parts...) })
+	awaitLog(s.t, s.Log, parts...)
+}
+
+func awaitLog(t testing.TB, log *Log, parts ...string) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("a log line with %q", parts), func() bool { return log.Has(parts...) })
 }
 
 // Eventually waits until a condition holds.
 func (s *Server) Eventually(what string, holds func() bool) {
 	s.t.Helper()
+	eventually(s.t, what, holds)
+}
+
+func eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
 	for deadline := time.Now().Add(Patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		if holds() {
 			return
 		}
 	}
-	s.t.Fatalf("waited in vain for %s", what)
+	t.Fatalf("waited in vain for %s", what)
 }
 
 // Device creates a device and returns the TLS configuration that it connects
