@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -97,8 +98,8 @@ func New(cfg Config) (*Server, error) {
 
 func makeDataFolder(dir string) error {
 	err := os.MkdirAll(dir, 0o700)
-	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("--data %s is not writable by this user: choose another folder, or change its owner", dir)
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
+		return fmt.Errorf("--data %s is not writable by this user: choose another folder, or change its owner: %w", dir, err)
 	}
 	if err != nil {
 		return fmt.Errorf("--data %s: %w", dir, err)
