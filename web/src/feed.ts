@@ -27,6 +27,7 @@ export class Feed {
   readonly gaps: Signal<number> = signal(0);
   readonly live: Live;
   #started = false;
+  /** When the device list was last asked for and came whole; 0 before. */
   #listedAt = 0;
   #listing = false;
 
@@ -62,10 +63,16 @@ export class Feed {
     });
   }
 
+  /** Until when the shown readings are complete, once the connection is lost; undefined when there are none yet. */
+  upTo(): number | undefined {
+    const state = this.live.state.get();
+    const known = Math.max(this.#listedAt, (state.kind === "lost" && state.upTo) || 0);
+    return known || undefined;
+  }
+
   /** The moment to judge devices by: now, or when the connection was lost. */
   asOf(): number {
-    const state = this.live.state.get();
-    return state.kind === "lost" ? (state.upTo ?? now()) : now();
+    return this.live.state.get().kind === "lost" ? (this.upTo() ?? now()) : now();
   }
 
   async refreshSession(): Promise<void> {
@@ -80,6 +87,7 @@ export class Feed {
   async list(): Promise<void> {
     if (this.#listing) return;
     this.#listing = true;
+    const asked = now();
     try {
       const names = new Set<string>();
       const known = new Set(this.fleet.sorted().map((device) => device.name));
@@ -88,8 +96,8 @@ export class Feed {
         this.fleet.describe(page, now());
       });
       for (const device of this.fleet.sorted()) if (!known.has(device.name)) names.add(device.name);
+      this.#listedAt = asked;
       this.fleet.keep(names);
-      this.#listedAt = Date.now();
       this.loading.set({ kind: "ready" });
     } catch (cause) {
       if (this.loading.get().kind !== "ready") this.loading.set({ kind: "failed", error: asApiError(cause) });
@@ -120,7 +128,7 @@ export class Feed {
   #due(): boolean {
     if (this.loading.get().kind !== "ready") return true;
     const every = this.fleet.size > SMALL_FLEET ? 10 * MINUTE : MINUTE / 2;
-    return document.visibilityState === "visible" && Date.now() - this.#listedAt > every;
+    return document.visibilityState === "visible" && now() - this.#listedAt > every;
   }
 
   async #regained(): Promise<void> {

@@ -58,8 +58,15 @@ export function notice(title: string, ...children: Child[]): HTMLElement {
   return h("div", { class: "notice" }, h("h2", {}, title), ...children);
 }
 
+/** Says that something is the operator's, and how to become one. */
+export function login(title: string, why: string, ...more: Child[]): HTMLElement {
+  const text = h("p", {}, `${why} Open the link that `, h("code", {}, "fieldline up"), " printed, or get a new one with:");
+  return notice(title, text, command("fieldline login", "the command"), ...more);
+}
+
 /** What failed, and the mend. */
 export function failure(what: string, error: ApiError, retry?: () => void): HTMLElement {
+  if (error.status === 401) return login("Log in to look", "This server shows what it has to its operator only.");
   const box = notice(what, h("p", {}, `${error.title}${error.detail ? `: ${error.detail}` : ""}.`.replace("..", ".")), h("p", {}, mend(error)));
   box.setAttribute("role", "alert");
   if (retry) box.append(h("p", {}, h("button", { type: "button", onclick: retry }, "Try again")));
@@ -73,7 +80,7 @@ export function shell(word: string): string {
 
 function mend(error: ApiError): string {
   if (error.status === 0) return "Is “fieldline up” still running? This page goes on by itself once it answers.";
-  if (error.status === 401 || error.status === 403) return "Open the link that “fieldline up” printed, or run “fieldline login” for a new one.";
+  if (error.status === 403) return "Open the link that “fieldline up” printed, or run “fieldline login” for a new one.";
   if (error.status === 409) return "Choose another name.";
   if (error.status === 429) return "The server is busy: wait a moment and try again.";
   if (error.status >= 500) return "The server's log says why.";

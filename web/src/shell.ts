@@ -64,13 +64,15 @@ function connection(feed: Feed): HTMLElement {
   const mark = h("span", { class: "glyph never", "aria-hidden": "true" });
   const word = h("span", {});
   feed.live.state.listen(show);
+  feed.loading.listen(show);
   show();
   return h("span", { class: "live" }, mark, word);
 
   function show(): void {
     const kind = feed.live.state.get().kind;
     mark.className = `glyph ${kind === "live" ? "online" : kind === "lost" ? "quiet" : "never"}`;
-    setText(word, kind === "live" ? "Live" : kind === "lost" ? "Reconnecting" : "Connecting");
+    const waiting = feed.loading.get().kind === "failed" ? "Not connected" : "Connecting";
+    setText(word, kind === "live" ? "Live" : kind === "lost" ? "Reconnecting" : waiting);
   }
 }
 
@@ -94,12 +96,14 @@ function reconnecting(feed: Feed): HTMLElement {
     bar.classList.toggle("shown", state.kind === "lost");
     document.body.classList.toggle("lost", state.kind === "lost");
     if (state.kind === "lost") {
-      setText(text, state.upTo === undefined ? "Connecting… no data yet" : `Reconnecting… showing data up to ${clock(state.upTo, now())}`);
-      setText(aloud, text.textContent ?? "");
+      const upTo = feed.upTo();
+      setText(text, upTo === undefined ? "Connecting… no data yet" : `Reconnecting… showing data up to ${clock(upTo, now())}`);
+      if (before !== "lost") setText(aloud, text.textContent ?? "");
     } else setText(aloud, before === "lost" ? "Connected again" : "");
     before = state.kind;
   };
   feed.live.state.listen(show);
+  feed.fleet.list.listen(show);
   show();
   return h("div", {}, aloud, bar);
 }
@@ -122,7 +126,7 @@ function footer(feed: Feed): HTMLElement {
       foot,
       h("span", {}, `Fieldline ${session.version}`),
       h("span", {}, `${session.region} · ${session.account}`),
-      h("span", {}, session.operator ? "Operator" : "Looking only"),
+      h("span", {}, session.operator ? "Operator" : "Not logged in"),
       session.operator && leave,
     );
   };

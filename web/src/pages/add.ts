@@ -5,7 +5,7 @@ import { now } from "../clock";
 import type { Context } from "../context";
 import { fill, h, setText } from "../dom";
 import { asApiError, type Feed } from "../feed";
-import { command, failure, heading, notice } from "../parts";
+import { command, failure, heading, login } from "../parts";
 import type { Scope } from "../signal";
 import { credentials } from "./credentials";
 
@@ -27,10 +27,9 @@ export function addPage({ feed, main, scope }: Context): string {
 }
 
 function loggedOut(): HTMLElement {
-  return notice(
+  return login(
     "Log in to add a device",
-    h("p", {}, "Looking is open; creating a device needs the operator's session. Open the link that ", h("code", {}, "fieldline up"), " printed, or get a new one with:"),
-    command("fieldline login", "the command"),
+    "Creating a device needs the operator's session.",
     h("p", { class: "muted" }, "Or create the device on the command line:"),
     command("fieldline thing create MyDevice002 --out MyDevice002", "the command"),
   );

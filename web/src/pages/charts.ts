@@ -1,6 +1,7 @@
 // One chart per numeric field, under one time range and one crosshair.
 
 import uPlot from "uplot";
+import { levels, tick } from "../axis";
 import { now } from "../clock";
 import { h, setText } from "../dom";
 import type { Column, Samples } from "../samples";
@@ -129,20 +130,7 @@ function tickSpace(_plot: uPlot, _axis: number, from: number, to: number, width:
   return (width * 60) / (to - from) < 88 ? 48 : 88;
 }
 
-const minutes = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
-const seconds = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
-
-/** The numbers on the vertical axis, with as many decimals as the finest of them needs. */
-export function levels(splits: readonly number[]): string[] {
-  const decimals = Math.max(0, ...splits.map((at) => String(at).split(".")[1]?.length ?? 0));
-  return splits.map((at) => (Math.abs(at) < 1e15 && decimals <= 12 ? at.toFixed(decimals) : String(at)));
-}
-
 /** Room for the widest number of the vertical axis; the same for all but very long ones, so that charts line up. */
 function levelsWidth(_plot: uPlot, texts: readonly string[] | null): number {
   return Math.max(56, 16 + 7 * Math.max(0, ...(texts ?? []).map((text) => text.length)));
-}
-
-function tick(at: number, step: number): string {
-  return (step < 60 ? seconds : minutes).format(at * SECOND);
 }

@@ -36,7 +36,7 @@ function row(connection: api.Connection): HTMLElement {
     {},
     h("td", { "data-label": "Connection" }, h("code", {}, connection.connectionId)),
     h("td", { "data-label": "Address" }, connection.sourceIp ?? "–"),
-    h("td", { "data-label": "Open since" }, timeElement(at), " ", age),
+    h("td", { "data-label": "Open since" }, timeElement(at), " · ", age),
     h("td", { "data-label": "Client", class: "agent", title: connection.userAgent ?? "" }, connection.userAgent ?? "–"),
   );
 }

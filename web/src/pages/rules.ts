@@ -40,22 +40,23 @@ function ruleElement(rule: api.Rule, session: api.Session | undefined): HTMLElem
     h("p", { class: "muted" }, rule.actions.length ? `then ${rule.actions.join(", ")}` : "without an action"),
     h("dl", { class: "counts" }, ...counts.map(([word, n]) => h("div", {}, h("dt", {}, word), h("dd", {}, n.toLocaleString())))),
     !rule.permission && permission(rule, session),
-    rule.lastError && h("p", { class: "alarm-text" }, glyph("alarm"), `Last failure: ${rule.lastError}`),
+    rule.permission && rule.lastError && h("p", { class: "alarm-text" }, glyph("alarm"), `Last failure: ${rule.lastError}`),
   );
 }
 
 function ruleState(rule: api.Rule): Array<Node | string> {
   if (!rule.enabled) return [glyph("never"), h("span", {}, "disabled: it does not fire")];
-  if (!rule.permission) return [glyph("alarm"), h("span", {}, "enabled, but without permission: it does not fire")];
+  if (!rule.permission) return [glyph("alarm"), h("span", {}, "enabled, but without permission: its function is not invoked")];
   return [glyph("online"), "enabled"];
 }
 
 function permission(rule: api.Rule, session: api.Session | undefined): HTMLElement {
   const functionName = rule.actions.find((action) => action.startsWith("lambda "))?.slice("lambda ".length) ?? "ProcessIoTData";
   const arn = `arn:aws:iot:${session?.region ?? "$AWS_REGION"}:${session?.account ?? "$ACCOUNT_ID"}:rule/${rule.name}`;
+  const statement = rule.name === (session?.rule ?? rule.name) ? "iot-invoke" : `iot-invoke-${rule.name}`; // one of its own: statement ids are unique
   const lines = [
     `aws lambda add-permission --function-name ${functionName}`,
-    "  --statement-id iot-invoke --action lambda:InvokeFunction",
+    `  --statement-id ${statement} --action lambda:InvokeFunction`,
     "  --principal iot.amazonaws.com",
     `  --source-arn ${arn}`,
   ];
