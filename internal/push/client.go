@@ -74,9 +74,12 @@ type replay struct {
 	upTo   uint64
 }
 
-func newClient(g *Gateway, conn net.Conn, info iot.Connection) *client {
-	c := &client{g: g, conn: conn, info: info, listening: true, follows: interest{all: true}, cursor: g.recent.end()}
+// newClient makes the client of a connection that began behind the seq cursor.
+// It counts as having a writer, which Gateway.add starts.
+func newClient(g *Gateway, conn net.Conn, info iot.Connection, cursor uint64) *client {
+	c := &client{g: g, conn: conn, info: info, listening: true, follows: interest{all: true}, cursor: cursor}
 	c.room.L = &c.mu
+	c.writer.Store(active)
 	c.touch()
 	c.mu.Lock() // expire may run before the assignment otherwise
 	defer c.mu.Unlock()
@@ -161,13 +164,16 @@ func (c *client) end() {
 	c.g.release()
 }
 
-// ask hands a command to the writer; it waits while too many are there.
+// ask hands a command to the writer; it waits while too many are there, and drops
+// the command when the connection is ending.
 func (c *client) ask(what command) {
 	c.mu.Lock()
 	for len(c.inbox) >= inboxMost && c.cause == nil {
 		c.room.Wait()
 	}
-	c.inbox = append(c.inbox, what)
+	if c.cause == nil {
+		c.inbox = append(c.inbox, what)
+	}
 	c.mu.Unlock()
 	c.wake()
 }

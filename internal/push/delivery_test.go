@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/http/httptest"
 	"runtime"
 	"strings"
@@ -55,6 +56,51 @@ func TestSinceGivesWhatWasMissed(t *testing.T) {
 			p.nothing()
 		})
 	}
+}
+
+// hooked calls then behind its first write: for a client's connection, when the
+// client may know that it is connected.
+type hooked struct {
+	net.Conn
+	once sync.Once
+	then func()
+}
+
+func (c *hooked) Write(p []byte) (int, error) {
+	defer c.once.Do(c.then)
+	return c.Conn.Write(p)
+}
+
+type hookedListener struct {
+	net.Listener
+	then func()
+}
+
+func (l hookedListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	return &hooked{Conn: conn, then: l.then}, err
+}
+
+// TestWhatComesRightBehindTheUpgradeIsDelivered: a client is connected from when
+// it reads so, although the gateway has not entered it yet.
+func TestWhatComesRightBehindTheUpgradeIsDelivered(t *testing.T) {
+	d := open(t, nil)
+	d.commit("early")
+	server := httptest.NewUnstartedServer(d.Gateway)
+	server.Listener = hookedListener{server.Listener, func() {
+		d.commit("a")
+		for d.dispatched.Load() < 2 {
+			runtime.Gosched()
+		}
+	}}
+	server.Start()
+	t.Cleanup(server.Close)
+	d.url = "ws" + strings.TrimPrefix(server.URL, "http")
+	p := d.dial(t)
+	p.wants(string(payloadOf(2)))
+	d.commit("b")
+	p.wants(string(payloadOf(3)))
+	p.nothing()
 }
 
 func TestSeveralSubscriptions(t *testing.T) {

@@ -253,6 +253,8 @@ func (g *Gateway) release() {
 	g.running.Done()
 }
 
+// add enters a client and starts its first writer, which sends what has been
+// dispatched since the connection began.
 func (g *Gateway) add(c *client) {
 	g.mu.Lock()
 	g.clients[c.info.ID] = c
@@ -262,6 +264,7 @@ func (g *Gateway) add(c *client) {
 	if closing {
 		c.shut(goingAway())
 	}
+	go c.write()
 }
 
 func (g *Gateway) remove(c *client) {

@@ -168,7 +168,7 @@ func TestConnectMayRefuse(t *testing.T) {
 // pipe connects a client to a gateway without a network, for tests of time.
 func pipe(g *Gateway) (*client, net.Conn) {
 	ours, theirs := net.Pipe()
-	c := newClient(g, ours, iot.Connection{ID: newID(), ConnectedAt: time.Now()})
+	c := newClient(g, ours, iot.Connection{ID: newID(), ConnectedAt: time.Now()}, g.recent.end())
 	if err := g.admit(); err != nil {
 		panic(err) // a test's own mistake
 	}
@@ -270,6 +270,27 @@ func TestClientThatIgnoresOurCloseIsCut(t *testing.T) {
 		synctest.Wait()
 		if n := len(g.Connections()); n != 0 {
 			t.Errorf("%d connections are left", n)
+		}
+	})
+}
+
+// TestEndingConnectionKeepsNothingMore: who goes on talking behind our close
+// frame is not remembered for it.
+func TestEndingConnectionKeepsNothingMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, err := New(Config{Readings: &shelf{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, conn := pipe(g)
+		defer conn.Close()
+		c.shut(goingAway())
+		synctest.Wait() // the writer is stuck with its close frame
+		for range 10 * inboxMost {
+			c.ask(command{frame: appendFrame(nil, ws.OpPong, nil)})
+		}
+		if n := len(c.inbox); n > inboxMost {
+			t.Errorf("%d commands wait for a connection that is ending", n)
 		}
 	})
 }

@@ -85,6 +85,7 @@ func (g *Gateway) connect(w http.ResponseWriter, r *http.Request) bool {
 			return false
 		}
 	}
+	began := g.recent.end() // before the client can know that it is connected
 	conn, rw, _, err := ws.HTTPUpgrader{Timeout: g.cfg.WriteTimeout}.Upgrade(r, w)
 	if err != nil {
 		g.cfg.Log.LogAttrs(r.Context(), slog.LevelInfo, "upgrade failed", slog.String("source", info.SourceIP), slog.Any("error", err))
@@ -94,7 +95,7 @@ func (g *Gateway) connect(w http.ResponseWriter, r *http.Request) bool {
 		g.disconnected(info.ID, &closure{code: ws.StatusAbnormalClosure, reason: "Upgrade failed"})
 		return false
 	}
-	c := newClient(g, conn, info)
+	c := newClient(g, conn, info, began)
 	g.add(c)
 	// A fresh goroutine, so that net/http's buffers and request can be freed.
 	go c.read(readerOf(conn, rw.Reader))
