@@ -27,6 +27,9 @@ type Limits struct {
 	QueueBytes    int
 	// Subscriptions is how many filters a connection may be subscribed to: 500.
 	Subscriptions int
+	// Levels is how many levels a filter may have: 128. Each takes memory of its
+	// own, a hundred times that of its slash.
+	Levels int
 	// TopicAliases is the highest topic alias that an MQTT 5 client may use: 8.
 	TopicAliases int
 	// KeepAlive is the longest keep-alive, in seconds, that an MQTT 5 client is
@@ -51,6 +54,7 @@ func (l *Limits) setDefaults() {
 	l.QueueMessages = cmp.Or(l.QueueMessages, 10_000)
 	l.QueueBytes = cmp.Or(l.QueueBytes, 8<<20)
 	l.Subscriptions = cmp.Or(l.Subscriptions, 500)
+	l.Levels = cmp.Or(l.Levels, 128)
 	l.TopicAliases = cmp.Or(l.TopicAliases, 8)
 	l.Arriving = cmp.Or(l.Arriving, 4096)
 	l.ConnectTimeout = cmp.Or(l.ConnectTimeout, 10*time.Second)
@@ -70,6 +74,7 @@ func (l *Limits) validate() error {
 		{"QueueMessages", l.QueueMessages, 1 << 30},
 		{"QueueBytes", l.QueueBytes, 1 << 40},
 		{"Subscriptions", l.Subscriptions, 1 << 30},
+		{"Levels", l.Levels, 65536},
 		{"TopicAliases", l.TopicAliases, 65535},
 		{"Arriving", l.Arriving, 1 << 20},
 	} {

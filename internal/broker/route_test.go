@@ -3,6 +3,7 @@ package broker
 import (
 	"fmt"
 	"io"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,6 +32,15 @@ func TestSubscribeAnswersEachFilter(t *testing.T) {
 		if got := fmt.Sprint(info[len(info)-1].Subscriptions); got != "[a b/+]" {
 			t.Errorf("Clients says %s, want [a b/+]", got)
 		}
+	}
+}
+
+// TestDeepFilterIsRefused: 500 filters of 60,000 levels would take gigabytes.
+func TestDeepFilterIsRefused(t *testing.T) {
+	c := start(t, nil).connect(mqtt.V5, "a")
+	levels := func(n int) mqtt.Subscription { return mqtt.Subscription{Filter: strings.Repeat("/", n-1) + "x"} }
+	if got := c.subscribe(levels(128), levels(129), levels(60_000)); fmt.Sprint(got) != fmt.Sprint([]mqtt.ReasonCode{0, mqtt.QuotaExceeded, mqtt.QuotaExceeded}) {
+		t.Errorf("SUBACK %v", got)
 	}
 }
 
