@@ -136,7 +136,8 @@ func TestMosquittoClients(t *testing.T) {
 				"--cert", filepath.Join(certs, "certificate.pem.crt"), "--key", filepath.Join(certs, "private.pem.key"),
 				"-i", "listener-" + version, "-V", version, "-q", "1", "-t", "sensor/data", "-C", "1", "-d",
 			}
-			listener := exec.Command(sub, args...)
+			// Into a pipe mosquitto_sub holds its lines back; stdbuf has it write them.
+			listener := exec.Command(need(t, "stdbuf"), append([]string{"-o0", sub}, args...)...)
 			heard := new(buffer)
 			listener.Stdout = heard
 			if err := listener.Start(); err != nil {
