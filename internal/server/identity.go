@@ -13,9 +13,15 @@ import (
 type registry interface {
 	Certificate(id string) (iot.Certificate, error)
 	Thing(name string) (iot.Thing, error)
-	ThingsOf(certificateID string) ([]string, error)
+	attachments
 	Generation() uint64
 	Changed() <-chan struct{}
+}
+
+// attachments say which certificate belongs to which thing.
+type attachments interface {
+	ThingsOf(certificateID string) ([]string, error)
+	CertificatesOf(thing string) ([]string, error)
 }
 
 // identities tells the broker who its clients are.
@@ -46,7 +52,9 @@ func (r identities) active(id string) (iot.Certificate, error) {
 // Identify returns the client that a certificate and client id stand for, and
 // the only device whose readings it may report: the thing named like the client
 // id if the certificate is attached to it, else the certificate's first thing,
-// else, for a certificate without things, the client id itself.
+// else, for a certificate without things, the client id itself. A client id that
+// names a thing with certificates of its own proves nothing: then it is the
+// certificate's id, which is nobody's device.
 func (r identities) Identify(certificateID, clientID string) (who iot.Principal, device string, err error) {
 	cert, err := r.active(certificateID)
 	if err != nil {
@@ -65,8 +73,20 @@ func (r identities) Identify(certificateID, clientID string) (who iot.Principal,
 	case !errors.Is(err, iot.ErrNotFound):
 		return who, "", fmt.Errorf("thing %q: %w", clientID, err)
 	}
-	if who.Attached || len(things) == 0 {
+	switch {
+	case who.Attached:
+		return who, clientID, nil
+	case len(things) > 0:
+		return who, things[0], nil
+	case who.Thing == nil:
 		return who, clientID, nil
 	}
-	return who, things[0], nil
+	owners, err := r.CertificatesOf(clientID)
+	if err != nil {
+		return who, "", fmt.Errorf("certificates of thing %q: %w", clientID, err)
+	}
+	if len(owners) > 0 {
+		return who, certificateID, nil
+	}
+	return who, clientID, nil
 }
