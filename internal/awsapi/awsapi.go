@@ -22,6 +22,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -86,6 +87,7 @@ type API struct {
 	services map[string]*service // by SigV4 signing name
 	count    *prometheus.CounterVec
 	draining chan struct{} // closed when Run shuts down: ends what streams
+	warned   atomic.Int64  // the second in which a bad signature was last warned of
 }
 
 // New returns the API of cfg, or says what cfg lacks. It starts nothing.
@@ -246,12 +248,24 @@ func (a *API) refuse(w http.ResponseWriter, q *request, svc *service, op operati
 	if f.status() == http.StatusInternalServerError {
 		level, message = slog.LevelError, "control request failed"
 		f.message = "internal failure; the server's log has the reason under request id " + q.id
+	} else if a.warns(err) {
+		level = slog.LevelWarn
 	}
 	a.cfg.Log.LogAttrs(q.http.Context(), level, message,
 		slog.String("service", svc.label), slog.String("operation", op.name), slog.String("code", f.code),
 		slog.String("request", q.id), slog.String("remote", q.http.RemoteAddr), slog.Any("error", err))
 	svc.wire.fault(w, q.id, f)
 	return f.code
+}
+
+// warns reports whether an operator should see a refusal: that of a signature
+// is, once a second, since anybody can send one.
+func (a *API) warns(err error) bool {
+	if _, ok := errors.AsType[*sigv4.Error](err); !ok {
+		return false
+	}
+	now := a.cfg.Now().Unix()
+	return a.warned.Swap(now) != now
 }
 
 // authenticate reads the body and checks the signature over it, and that it was

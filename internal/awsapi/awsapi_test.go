@@ -256,6 +256,29 @@ func TestListThingsReadsOn(t *testing.T) {
 	}
 }
 
+func TestBadSignaturesAreWarnedOfOnceASecond(t *testing.T) {
+	var log strings.Builder
+	now := testNow()
+	cfg := newMemory().config()
+	cfg.Log = slog.New(slog.NewTextHandler(&log, nil))
+	cfg.Now = func() time.Time { return now }
+	api, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		after    time.Duration
+		warnings int
+	}{{0, 1}, {0, 1}, {time.Second, 2}} {
+		now = now.Add(step.after)
+		call{method: "GET", target: "/things"}.do(api)
+		call{service: "iot", method: "GET", target: "/things/nobody"}.do(api) // not for the operator
+		if got := strings.Count(log.String(), "MissingAuthenticationToken"); got != step.warnings || strings.Contains(log.String(), "nobody") {
+			t.Errorf("%d warnings, want %d:\n%s", got, step.warnings, &log)
+		}
+	}
+}
+
 func TestRequestsAreCounted(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	cfg := newMemory().config()
