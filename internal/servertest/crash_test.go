@@ -11,6 +11,7 @@ import (
 // load. At each start the history of every device must hold all that was
 // acknowledged, and all that was in flight and sent again: once each, in order.
 func TestNothingAcknowledgedIsLostOverKills(t *testing.T) {
+	t.Parallel()
 	const kills = 20
 	data := t.TempDir()
 	s := Start(t, func(c *server.Config) { c.Data = data })
@@ -47,6 +48,7 @@ func TestNothingAcknowledgedIsLostOverKills(t *testing.T) {
 // nothing that it acknowledged may be missing after the next start, and what it
 // did not acknowledge is stored once when it is sent again.
 func TestOrderlyStopUnderLoadKeepsItsWord(t *testing.T) {
+	t.Parallel()
 	data := t.TempDir()
 	s := Start(t, func(c *server.Config) { c.Data = data })
 	devices := loaders(s, 4)

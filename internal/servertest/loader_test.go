@@ -180,7 +180,7 @@ func (l *loader) check(t *testing.T, gateway string) {
 func eachReading(t *testing.T, gateway, device string, visit func(payload []byte)) {
 	t.Helper()
 	for cursor := ""; ; {
-		query := url.Values{"device_id": {device}, "from": {"0"}, "limit": {"500"}}
+		query := url.Values{"device_id": {device}, "from": {"0"}, "limit": {"200"}}
 		if cursor != "" {
 			query.Set("cursor", cursor)
 		}
