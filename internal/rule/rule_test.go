@@ -171,6 +171,27 @@ func TestReasonIsLoggedOnceAndCounted(t *testing.T) {
 	}
 }
 
+// TestPayloadsDoNotFloodTheLog: a device that makes each refusal read otherwise
+// is cut short too.
+func TestPayloadsDoNotFloodTheLog(t *testing.T) {
+	var log strings.Builder
+	e := newEngine(t, functions{evaluate: func(event []byte) (iot.Effect, error) {
+		return nil, fmt.Errorf("device_id %s is not the publishing device", event)
+	}}, &log)
+	if err := e.Create(guideRule()); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 1000 {
+		e.Evaluate(nil, message("sensor/data", fmt.Sprint(n)))
+	}
+	if n := strings.Count(log.String(), "rule did not fire"); n < 1 || n > 20 {
+		t.Errorf("logged %d times, want a few", n)
+	}
+	if s := e.Statuses()[0]; s.Failed != 1000 || !strings.Contains(s.LastError, "device_id 999") {
+		t.Errorf("status %+v", s)
+	}
+}
+
 func TestCreateRefuses(t *testing.T) {
 	change := func(f func(*iot.Rule)) iot.Rule { r := guideRule(); f(&r); return r }
 	tests := []struct {

@@ -13,9 +13,12 @@ import (
 	"github.com/fieldline-iot/fieldline/internal/iot"
 )
 
-// sayAgain is how long a rule stays silent about a reason it has logged; what it
-// did not log is counted.
-const sayAgain = 10 * time.Second
+// In each period of sayAgain a rule logs a reason once, and at most maxReasons of
+// them, for they hold what devices sent; what it did not log is counted.
+const (
+	sayAgain   = 10 * time.Second
+	maxReasons = 20
+)
 
 // counters count what a rule did; they outlive changes of the rule.
 type counters struct {
@@ -23,23 +26,24 @@ type counters struct {
 
 	mu        sync.Mutex
 	lastError string
-	said      map[string]time.Time
+	said      map[string]bool // the reasons logged in this period
+	began     time.Time       // of the period
 }
 
-func newCounters() *counters { return &counters{said: make(map[string]time.Time)} }
+func newCounters() *counters { return &counters{said: make(map[string]bool)} }
 
-// first reports whether a reason has not been logged lately, and notes it.
+// first reports whether to log a reason, and notes it.
 func (c *counters) first(reason string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now := time.Now()
-	if at, ok := c.said[reason]; ok && now.Sub(at) < sayAgain {
-		return false
-	}
-	if len(c.said) >= 100 { // reasons hold payload text: keep them bounded
+	if now := time.Now(); now.Sub(c.began) >= sayAgain {
+		c.began = now
 		clear(c.said)
 	}
-	c.said[reason] = now
+	if c.said[reason] || len(c.said) >= maxReasons {
+		return false
+	}
+	c.said[reason] = true
 	return true
 }
 
