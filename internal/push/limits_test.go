@@ -255,6 +255,43 @@ func TestClientThatDoesNotReadIsClosed(t *testing.T) {
 	})
 }
 
+// slowLine takes a while for what it reads: 64 KiB in 2.5 s.
+type slowLine struct{ net.Conn }
+
+func (l slowLine) Read(p []byte) (int, error) {
+	n, err := l.Conn.Read(p)
+	time.Sleep(time.Duration(n) * 2500 * time.Millisecond / chunkBytes)
+	return n, err
+}
+
+// TestCatchingUpOnASlowLine: large readings that come from the store are written
+// piece by piece, so that a client which takes them in good time is not closed.
+func TestCatchingUpOnASlowLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &shelf{}
+		payload := `"` + strings.Repeat("x", 40<<10) + `"`
+		for seq := range uint64(300) {
+			store.all = append(store.all, iot.Reading{DeviceID: "a", Seq: seq + 1, Payload: []byte(payload)})
+		}
+		g, err := New(Config{Readings: store})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, conn := pipe(g)
+		p := newPeer(t, slowLine{noDeadlines{conn}}, nil)
+		p.send(`{"action":"subscribe","device_id":"*","since":0}`)
+		p.wants(`{"action":"subscribed","device_id":"*"}`)
+		for seq := range 300 {
+			p.wants(fmt.Sprintf(`{"seq":%d,"device_id":"a","time":0,"payload":%s}`, seq+1, payload))
+		}
+		if n := store.calls(); n > 300 {
+			t.Errorf("%d pages were read", n)
+		}
+		conn.Close()
+		synctest.Wait()
+	})
+}
+
 // TestClientThatIgnoresOurCloseIsCut: a close frame that cannot even be written
 // must not keep the connection.
 func TestClientThatIgnoresOurCloseIsCut(t *testing.T) {

@@ -14,7 +14,8 @@ const (
 	// chunkBytes is about how much is written at once. The cost is per write, not
 	// per byte; a larger chunk would only make the write deadline coarser.
 	chunkBytes = 64 << 10
-	// pageReadings is how many readings are taken from the store at once.
+	// pageReadings is how many readings are taken from the store at once; fewer
+	// when they are so large that a chunk holds no more.
 	pageReadings = 128
 	// pageKept is the largest page buffer that is kept for the next writer.
 	pageKept = 256 << 10
@@ -29,6 +30,7 @@ type chunk struct {
 
 	batches []*batch    // room for the log's answer
 	page    []byte      // frames of readings that came from the store
+	paging  int         // how many readings the next page is to have
 	pending net.Buffers // buffers, while they are being written
 }
 
@@ -47,6 +49,7 @@ func (k *chunk) reset() {
 // write is the writer: it writes until nothing waits.
 func (c *client) write() {
 	k := c.g.chunks.Get().(*chunk)
+	k.paging = pageReadings
 	c.cursor = max(c.cursor, c.start)
 	for c.pump(k) {
 		if c.writer.CompareAndSwap(active, idle) {
@@ -277,7 +280,7 @@ func (c *client) takeBatch(k *chunk, what *interest, pos *uint64, end uint64, b 
 // takePage takes from the store what lies behind *pos, up to end at most.
 func (c *client) takePage(k *chunk, what *interest, pos *uint64, end uint64) error {
 	c.g.metrics.pages.Inc()
-	readings, next, err := c.g.cfg.Readings.Since(*pos, end, what.single(), pageReadings)
+	readings, next, err := c.g.cfg.Readings.Since(*pos, end, what.single(), k.paging)
 	if err != nil {
 		return err
 	}
@@ -290,16 +293,22 @@ func (c *client) takePage(k *chunk, what *interest, pos *uint64, end uint64) err
 		c.gap(k, *pos+1, lost)
 		*pos = lost
 	}
-	c.frame(k, what, *pos, readings)
+	k.paging = min(2*k.paging, pageReadings)
+	if n := c.frame(k, what, *pos, readings); n < len(readings) {
+		next, k.paging = readings[n-1].Seq, n // the rest is read again
+	}
 	*pos = max(*pos, next)
 	return nil
 }
 
-// frame adds the frames of those readings behind after that are wanted.
-func (c *client) frame(k *chunk, what *interest, after uint64, readings []iot.Reading) {
+// frame adds the frames of those readings behind after that are wanted, until the
+// chunk is full. It returns how many readings it has been through.
+func (c *client) frame(k *chunk, what *interest, after uint64, readings []iot.Reading) (through int) {
 	start, n := len(k.page), 0
-	for i := range readings {
-		if r := &readings[i]; r.Seq > after && what.wants(r.DeviceID, r.Seq) {
+	for through < len(readings) && k.size+len(k.page)-start < chunkBytes {
+		r := &readings[through]
+		through++
+		if r.Seq > after && what.wants(r.DeviceID, r.Seq) {
 			k.page = appendReading(k.page, r, c.documents)
 			n++
 		}
@@ -307,6 +316,7 @@ func (c *client) frame(k *chunk, what *interest, after uint64, readings []iot.Re
 	if n > 0 {
 		k.add(n, k.page[start:])
 	}
+	return through
 }
 
 // flush writes the chunk.
