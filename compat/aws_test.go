@@ -129,6 +129,7 @@ func TestMosquittoClients(t *testing.T) {
 	}
 	for _, version := range []string{"mqttv311", "mqttv5"} {
 		t.Run(version, func(t *testing.T) {
+			f := f.in(t)
 			certs := t.TempDir()
 			f.command("thing", "create", "listener-"+version, "--out", certs)
 			args := []string{

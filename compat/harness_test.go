@@ -88,6 +88,13 @@ func up(t *testing.T, args ...string) *fieldline {
 	return f
 }
 
+// in returns the same server for a subtest, whose failures are then its own.
+func (f *fieldline) in(t *testing.T) *fieldline {
+	sub := *f
+	sub.t = t
+	return &sub
+}
+
 // eventually waits until a condition holds.
 func (f *fieldline) eventually(what string, holds func() bool) {
 	f.t.Helper()
