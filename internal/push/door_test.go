@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http/httptest"
 	"strings"
@@ -198,11 +199,15 @@ func (p *peer) ping() {
 func (p *peer) frame() ws.Frame {
 	p.Helper()
 	_ = p.conn.SetReadDeadline(time.Now().Add(20 * time.Second)) // the test fails instead of hanging
-	f, err := ws.ReadFrame(p.r)
-	if err != nil {
+	h, err := ws.ReadHeader(p.r)
+	if err != nil || h.Length > 1<<20 {
+		p.Fatalf("frame header %+v: %v", h, err)
+	}
+	payload := make([]byte, h.Length)
+	if _, err := io.ReadFull(p.r, payload); err != nil {
 		p.Fatal(err)
 	}
-	return f
+	return ws.Frame{Header: h, Payload: payload}
 }
 
 func (p *peer) text() string {

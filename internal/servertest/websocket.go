@@ -2,6 +2,7 @@ package servertest
 
 import (
 	"bufio"
+	"io"
 	"net"
 	"testing"
 	"time"
@@ -77,9 +78,13 @@ func (w *WebSocket) read() ws.Frame {
 	if err := w.conn.SetReadDeadline(time.Now().Add(Patience)); err != nil {
 		w.t.Fatal(err)
 	}
-	f, err := ws.ReadFrame(w.in)
-	if err != nil {
+	h, err := ws.ReadHeader(w.in)
+	if err != nil || h.Length > 1<<20 {
+		w.t.Fatalf("frame header %+v: %v", h, err)
+	}
+	payload := make([]byte, h.Length)
+	if _, err := io.ReadFull(w.in, payload); err != nil {
 		w.t.Fatal(err)
 	}
-	return f
+	return ws.Frame{Header: h, Payload: payload}
 }
