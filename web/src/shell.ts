@@ -71,7 +71,7 @@ function connection(feed: Feed): HTMLElement {
   function show(): void {
     const kind = feed.live.state.get().kind;
     mark.className = `glyph ${kind === "live" ? "online" : kind === "lost" ? "quiet" : "never"}`;
-    const waiting = feed.loading.get().kind === "failed" ? "Not connected" : "Connecting";
+    const waiting = feed.loading.get().kind === "failed" ? "Offline" : "Connecting";
     setText(word, kind === "live" ? "Live" : kind === "lost" ? "Reconnecting" : waiting);
   }
 }

@@ -125,6 +125,7 @@ class DeviceView {
     try {
       this.#info = await api.device(this.#name);
       if (this.#context.scope.closed) return;
+      this.#context.feed.fleet.describe([this.#info], now()); // the whole list may be long in coming
       if (this.#info.last) this.#take([this.#info.last]);
       this.#describe();
       if (this.#info.last) await this.#rhythm(this.#info.last);

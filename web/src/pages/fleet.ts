@@ -71,8 +71,8 @@ export function fleetPage(context: Context): string {
       shown.push(device);
     }
     const known = feed.loading.get().kind === "ready" || feed.fleet.size > 0;
-    setText(total, known ? String(feed.fleet.size) : "–");
-    for (const filter of filters) filter.show(known ? String(counts[filter.state]) : "–");
+    setText(total, known ? feed.fleet.size.toLocaleString() : "–");
+    for (const filter of filters) filter.show(known ? counts[filter.state].toLocaleString() : "–");
     show(place, list, instead(feed, shown.length, find.value, reset));
     list.show(shown);
   }
