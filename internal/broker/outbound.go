@@ -172,11 +172,10 @@ func (o *outbound) write() {
 	chunk := c.b.chunks.Get().(*[]byte)
 	defer c.b.chunks.Put(chunk)
 	for {
-		packets, timeout := o.take((*chunk)[:0])
+		packets := o.take((*chunk)[:0])
 		if len(packets) == 0 {
 			return
 		}
-		c.nc.SetWriteDeadline(time.Now().Add(timeout))
 		if _, err := c.nc.Write(packets); err != nil {
 			o.abandon()
 			c.interrupt(fmt.Errorf("write: %w", err))
@@ -188,8 +187,10 @@ func (o *outbound) write() {
 	}
 }
 
-// take appends what can be written now. When that is nothing the writer has ended.
-func (o *outbound) take(dst []byte) (packets []byte, timeout time.Duration) {
+// take appends what can be written now, and sets the deadline for it: under the
+// lock, lest it overrule the one that close sets. When there is nothing to write
+// the writer has ended.
+func (o *outbound) take(dst []byte) []byte {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	dst = append(dst, o.answers...)
@@ -208,7 +209,9 @@ func (o *outbound) take(dst []byte) (packets []byte, timeout time.Duration) {
 		}
 		o.pop()
 	}
-	if len(dst) == 0 {
+	if len(dst) > 0 {
+		o.conn.nc.SetWriteDeadline(time.Now().Add(o.patience()))
+	} else {
 		o.ended()
 	}
 	if o.room != nil {
@@ -217,10 +220,15 @@ func (o *outbound) take(dst []byte) (packets []byte, timeout time.Duration) {
 		default:
 		}
 	}
+	return dst
+}
+
+// patience is how long a write may take. The caller holds the lock.
+func (o *outbound) patience() time.Duration {
 	if o.idle != nil {
-		return dst, closeGrace
+		return closeGrace
 	}
-	return dst, o.conn.b.limits.WriteTimeout
+	return o.conn.b.limits.WriteTimeout
 }
 
 // newID returns a packet identifier that is not in use. The caller has made sure

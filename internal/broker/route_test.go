@@ -3,7 +3,9 @@ package broker
 import (
 	"fmt"
 	"io"
+	"net"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -247,6 +249,54 @@ func TestStuckPeerIsClosed(t *testing.T) {
 		}
 		h.stop()
 	})
+}
+
+// dawdling is a connection that is slow to take the writer's deadlines, so that
+// the one of the connection's end gets in front if it can.
+type dawdling struct {
+	net.Conn
+	answering chan struct{} // holds one element when the writer sets a deadline
+	graced    chan struct{} // closed when the connection's end does
+	once      sync.Once     // closes it
+	last      time.Duration // what the last deadline left
+}
+
+func (c *dawdling) SetWriteDeadline(t time.Time) error {
+	left := time.Until(t)
+	if left <= closeGrace {
+		c.once.Do(func() { close(c.graced) })
+	} else {
+		c.answering <- struct{}{}
+		select {
+		case <-c.graced:
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	c.last = left
+	return c.Conn.SetWriteDeadline(t)
+}
+
+// TestGraceOverrulesAWriteThatIsAboutToBegin: a peer that takes nothing has
+// closeGrace from when its connection ends, also if its writer was just about to
+// allow it WriteTimeout.
+func TestGraceOverrulesAWriteThatIsAboutToBegin(t *testing.T) {
+	h := start(t, nil)
+	ours, theirs := net.Pipe()
+	nc := &dawdling{Conn: theirs, answering: make(chan struct{}, 1), graced: make(chan struct{})}
+	h.plain.conns <- nc
+	defer ours.Close()
+	c := &client{t: t, nc: ours}
+	c.connect(&mqtt.Connect{Version: mqtt.V311, ClientID: "a", CleanStart: true})
+	<-nc.answering
+	c.write(mqtt.AppendPingreq(nil))
+	<-nc.answering
+	h.Kick("a")
+	<-nc.graced
+	c.expect(mqtt.PingrespPacket)
+	c.expectClosed()
+	if nc.last > closeGrace {
+		t.Errorf("the last deadline leaves %s", nc.last)
+	}
 }
 
 func TestUnreadAnswersHoldBackTheReader(t *testing.T) {
