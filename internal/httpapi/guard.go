@@ -10,8 +10,12 @@ import (
 	"github.com/fieldline-iot/fieldline/internal/iot"
 )
 
-// contentPolicy lets the dashboard load from this gateway only.
-const contentPolicy = "default-src 'self'; img-src 'self' data:; connect-src 'self' ws: wss:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+// contentPolicy lets the dashboard load from this gateway, and connect to it, only.
+// The WebSocket is named by its host, because not every browser counts it as 'self'.
+func contentPolicy(host string) string {
+	return "default-src 'self'; img-src 'self' data:; connect-src 'self' ws://" + host + " wss://" + host +
+		"; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+}
 
 // guard checks the Host header and sets the headers that every answer has.
 func (a *API) guard(next http.Handler) http.Handler {
@@ -22,7 +26,7 @@ func (a *API) guard(next http.Handler) http.Handler {
 			return
 		}
 		h := w.Header()
-		h.Set("Content-Security-Policy", contentPolicy)
+		h.Set("Content-Security-Policy", contentPolicy(r.Host))
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
 		next.ServeHTTP(w, r)
