@@ -3,7 +3,9 @@ package servertest
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
 	"github.com/fieldline-iot/fieldline/internal/mqtt"
@@ -16,6 +18,8 @@ import (
 // those that needed no commit among them.
 func TestLaterPacketsAreServedWhileAcknowledgementsWait(t *testing.T) {
 	held, release := make(chan struct{}), make(chan struct{})
+	letGo := sync.OnceFunc(func() { close(release) })
+	defer letGo() // or a failed test could not stop its server
 	first := true
 	s := Start(t, func(c *server.Config) {
 		c.Observe = func(*iot.Commit) {
@@ -35,7 +39,11 @@ func TestLaterPacketsAreServedWhileAcknowledgementsWait(t *testing.T) {
 		}
 	}
 	publish(1, "sensor/data")
-	<-held
+	select {
+	case <-held:
+	case <-time.After(Patience):
+		t.Fatal("the publish is not committed")
+	}
 	const last = 60
 	want := map[uint16]mqtt.ReasonCode{1: mqtt.Success}
 	for id := uint16(2); id <= last; id++ {
@@ -51,7 +59,7 @@ func TestLaterPacketsAreServedWhileAcknowledgementsWait(t *testing.T) {
 	}
 	device.Subscribe("sensor/d/other") // SUBACK and PINGRESP come, and no PUBACK before them
 	device.Ping()
-	close(release)
+	letGo()
 	for id := uint16(1); id <= last; id++ {
 		ack, err := device.Puback()
 		if err != nil {
