@@ -89,6 +89,7 @@ func writePage(w http.ResponseWriter, status int, title, text, command string) {
 	w.WriteHeader(status)
 	page := template.Must(template.New("page").Parse(`<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">
+<link rel="icon" href="/favicon.svg"><link rel="stylesheet" href="/plain.css">
 <title>Fieldline</title><h1>{{.Title}}</h1><p>{{.Text}}</p>{{with .Command}}<pre>{{.}}</pre>{{end}}</html>
 `))
 	_ = page.Execute(w, struct{ Title, Text, Command string }{title, text, command}) // the client may be gone
