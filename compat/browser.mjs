@@ -230,7 +230,7 @@ async function open(url) {
     const { protocol, host } = new URL(address);
     if (!["blob:", "data:"].includes(protocol) && host !== new URL(url).host) faults.push(`a request to ${address}`);
   };
-  page.on("console", (message) => message.type() === "error" && faults.push(message.text()));
+  page.on("console", (message) => message.type() === "error" && faults.push(`${message.text()} (${message.location().url})`));
   page.on("pageerror", (error) => faults.push(error.message));
   page.on("request", (request) => allow(request.url()));
   page.on("websocket", (socket) => allow(socket.url()));
