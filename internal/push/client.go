@@ -3,8 +3,10 @@ package push
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -49,6 +51,8 @@ type client struct {
 	sentClose  bool        // our close frame is out
 	peerClosed bool        // the client's has come
 	expiry     *time.Timer // of idleness and duration; once cause is set, of the connection
+
+	refused bool // owned by the reader: a message was refused
 
 	// Owned by the writer.
 	follows   interest
@@ -124,7 +128,12 @@ func (c *client) read(r *bufio.Reader) {
 func (c *client) message(payload []byte) {
 	a, err := parseAction(payload)
 	if err != nil {
-		c.g.cfg.Log.Debug("message refused", "connection", c.info.ID, "error", err)
+		level := slog.LevelInfo
+		if c.refused { // a client may send any number of them
+			level = slog.LevelDebug
+		}
+		c.refused = true
+		c.g.cfg.Log.Log(context.Background(), level, "websocket message refused", "connection", c.info.ID, "remote", c.info.SourceIP, "error", err)
 		c.ask(command{frame: appendText(nil, refusal("Forbidden", c.info.ID))})
 		return
 	}

@@ -10,7 +10,7 @@ export interface Session {
   readonly version: string;
   readonly region: string;
   readonly account: string;
-  readonly device: { readonly host: string; readonly port: number };
+  readonly device: { readonly host: string; readonly port: string };
   readonly gateway: string;
   readonly now: number;
   readonly rule: string;
