@@ -6,6 +6,8 @@ import (
 	"net"
 	"os"
 	"syscall"
+
+	"github.com/fieldline-iot/fieldline/internal/awsapi"
 )
 
 // listeners are the server's open sockets.
@@ -84,14 +86,9 @@ func (l *listeners) close() {
 	}
 }
 
-// Addresses are the addresses really bound, as the ready file shows them.
-type Addresses struct {
-	Device      string `json:"device"` // the first of them
-	DeviceHTTPS string `json:"device_https,omitempty"`
-	MQTT        string `json:"mqtt,omitempty"`
-	Gateway     string `json:"gateway"`
-	Control     string `json:"control"`
-}
+// Addresses are the addresses really bound, as the ready file and the control
+// API show them.
+type Addresses = awsapi.Addresses
 
 // boundAddresses are the addresses with every device address.
 type boundAddresses struct {

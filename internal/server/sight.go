@@ -45,7 +45,7 @@ func (s *Server) insight() awsapi.Insight {
 func (s *Server) status() awsapi.Status {
 	return awsapi.Status{
 		Version: s.cfg.Version, Started: s.started, Region: s.cfg.Account.Region, Account: s.cfg.Account.ID,
-		Endpoint: s.cfg.Hostnames[0], Addresses: awsapi.Addresses(s.addresses.Addresses),
+		Endpoint: s.cfg.Hostnames[0], Addresses: s.addresses.Addresses,
 		WebSocketAPIID: websocketAPIID, WebSocketURL: s.WebSocketURL(), GatewayURL: s.GatewayURL(),
 		Clients: len(s.broker.Clients()), Connections: s.WebSocketClients(),
 		OldestSeq: s.store.OldestSeq(), LastSeq: s.store.LastSeq(),
