@@ -103,7 +103,10 @@ func (l *listeners) addresses() boundAddresses {
 		}
 		return ln.Addr().String()
 	}
-	b := boundAddresses{Addresses: Addresses{addr(l.device[0]), addr(l.deviceHTTPS), addr(l.mqtt), addr(l.gateway), addr(l.control)}}
+	b := boundAddresses{Addresses: Addresses{
+		Device: addr(l.device[0]), DeviceHTTPS: addr(l.deviceHTTPS), MQTT: addr(l.mqtt),
+		Gateway: addr(l.gateway), Control: addr(l.control),
+	}}
 	for _, ln := range l.device {
 		b.devices = append(b.devices, addr(ln))
 	}
