@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"fmt"
 	"net"
 	"net/http"
 	"slices"
@@ -50,8 +49,14 @@ func (a *API) Authorize(r *http.Request) error {
 	if a.cfg.OpenLooking || a.sessions.of(r) != nil {
 		return nil
 	}
-	return fmt.Errorf("this gateway answers its operator only: open the link that fieldline login prints, or start the server with --gateway-open: %w", iot.ErrDenied)
+	return denial("this gateway answers its operator only: open the link that fieldline login prints, or start the server with --gateway-open")
 }
+
+// denial is an [iot.ErrDenied] whose whole text is for the user.
+type denial string
+
+func (d denial) Error() string        { return string(d) }
+func (d denial) Is(target error) bool { return target == iot.ErrDenied }
 
 // looking lets those through who may look.
 func (a *API) looking(next http.HandlerFunc) http.HandlerFunc {

@@ -51,7 +51,6 @@ func (e *Engine) evaluate(dst []iot.Effect, c *compiled, m *iot.Message) []iot.E
 		return dst
 	}
 	r.output = result.Payload
-	c.counters.fired.Add(1)
 	var failures []failure
 	for _, a := range c.actions {
 		next, err := a.apply(dst, r)
@@ -60,6 +59,9 @@ func (e *Engine) evaluate(dst []iot.Effect, c *compiled, m *iot.Message) []iot.E
 			continue
 		}
 		dst = next
+	}
+	if len(failures) < len(c.actions) || len(c.actions) == 0 {
+		c.counters.fired.Add(1)
 	}
 	if failures != nil {
 		dst = r.fail(dst, failures)

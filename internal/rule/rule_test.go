@@ -166,7 +166,7 @@ func TestReasonIsLoggedOnceAndCounted(t *testing.T) {
 	if n := strings.Count(log.String(), "rule did not fire"); n != 1 {
 		t.Errorf("logged %d times", n)
 	}
-	if s := e.Statuses()[0]; s.Failed != 100 || s.LastError == "" || s.Permission {
+	if s := e.Statuses()[0]; s.Failed != 100 || s.Fired != 0 || s.LastError == "" || s.Permission {
 		t.Errorf("status %+v", s)
 	}
 }

@@ -127,7 +127,7 @@ type collector struct{ engine *Engine }
 
 func descriptions() (matched, fired, failed *prometheus.Desc) {
 	return prometheus.NewDesc("fieldline_rule_matched_total", "Messages on the rule's topic.", []string{"rule"}, nil),
-		prometheus.NewDesc("fieldline_rule_fired_total", "Messages that the rule's statement selected.", []string{"rule"}, nil),
+		prometheus.NewDesc("fieldline_rule_fired_total", "Messages that the rule's statement selected and an action took.", []string{"rule"}, nil),
 		prometheus.NewDesc("fieldline_rule_failures_total", "Actions of the rule that failed.", []string{"rule"}, nil)
 }
 
