@@ -187,7 +187,7 @@ func bodyOf(t *testing.T, res *http.Response) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return strings.TrimSuffix(string(body), "\n")
+	return string(body)
 }
 
 // problem checks that an answer is a problem of a status that says a text.
