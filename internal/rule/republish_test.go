@@ -1,0 +1,77 @@
+package rule
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/fieldline-iot/fieldline/internal/iot"
+)
+
+func TestRepublish(t *testing.T) {
+	e := newEngine(t, functions{}, nil)
+	if err := e.Create(iot.Rule{Name: "R", SQL: "SELECT t FROM 'in/+'", SQLVersion: "2016-03-23", Actions: []iot.Action{republishTo("out/${topic(2)}")}}); err != nil {
+		t.Fatal(err)
+	}
+	effects := e.Evaluate(nil, message("in/7", `{"t":1,"u":2}`))
+	if len(effects) != 1 {
+		t.Fatalf("effects %v", effects)
+	}
+	m := effects[0].(*iot.Republish).Message
+	if m.Topic != "out/7" || string(m.Payload) != `{"t":1}` || m.QoS != 1 || m.Origin.Hops != 1 || m.Origin.ClientID != "MyDevice001" {
+		t.Errorf("republished %+v %s", m, m.Payload)
+	}
+}
+
+func TestRepublishLoopEndsInTheDeadLetter(t *testing.T) {
+	e := newEngine(t, functions{}, nil)
+	if err := e.Create(iot.Rule{Name: "Loop", SQL: "SELECT * FROM 'a'", Actions: []iot.Action{republishTo("a")}}); err != nil {
+		t.Fatal(err)
+	}
+	m := message("a", `{}`)
+	for range MaxHops {
+		effects := e.Evaluate(nil, m)
+		m = effects[0].(*iot.Republish).Message
+	}
+	effects := e.Evaluate(nil, m)
+	if d, ok := effects[0].(*iot.DeadLetter); !ok || !strings.Contains(d.Reason, "loop") {
+		t.Errorf("hop %d yields %+v", MaxHops+1, effects[0])
+	}
+}
+
+func TestRepublishToAnIllegalTopicFails(t *testing.T) {
+	e := newEngine(t, functions{}, nil)
+	if err := e.Create(iot.Rule{Name: "R", SQL: "SELECT * FROM 'a'", Actions: []iot.Action{republishTo("out/${t}")}}); err != nil {
+		t.Fatal(err)
+	}
+	effects := e.Evaluate(nil, message("a", `{"t":"x/#"}`))
+	if _, ok := effects[0].(*iot.DeadLetter); !ok {
+		t.Errorf("effects %+v", effects)
+	}
+}
+
+func TestRepublishToAReservedTopic(t *testing.T) {
+	for _, tt := range []struct{ template, want string }{
+		{"$$aws/things/${t}/shadow", "$aws/things/$aws/x/shadow"},
+		{"${t}", ""}, // only the rule's author may name a reserved topic
+		{"${concat('$', t)}", ""},
+		{"out/${t}", "out/$aws/x"},
+	} {
+		t.Run(tt.template, func(t *testing.T) {
+			e := newEngine(t, functions{}, nil)
+			if err := e.Create(iot.Rule{Name: "R", SQL: "SELECT * FROM 'a'", SQLVersion: "2016-03-23", Actions: []iot.Action{republishTo(tt.template)}}); err != nil {
+				t.Fatal(err)
+			}
+			effects := e.Evaluate(nil, message("a", `{"t":"$aws/x"}`))
+			if len(effects) != 1 {
+				t.Fatalf("effects %v", effects)
+			}
+			again, republished := effects[0].(*iot.Republish)
+			if republished != (tt.want != "") || republished && again.Message.Topic != tt.want {
+				t.Errorf("effect %+v, want a message to %q", effects[0], tt.want)
+			}
+			if letter, dead := effects[0].(*iot.DeadLetter); dead && !strings.Contains(letter.Reason, "reserved") {
+				t.Errorf("reason %q", letter.Reason)
+			}
+		})
+	}
+}
