@@ -21,6 +21,7 @@ const (
 	tableOutboxCursor  byte = 'O' // action, shard → last id that was done
 	tableRegistry      byte = 'r' // kind, names → JSON
 	tableSeqIndex      byte = 's' // first seq of a batch → device and time of each reading
+	tableSection       byte = 'x' // section, key of its engine → value of its engine
 )
 
 // errKey reports a key or value that this package cannot have written.
