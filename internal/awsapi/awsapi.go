@@ -16,6 +16,7 @@
 package awsapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -71,7 +72,7 @@ type Config struct {
 
 // Limits of one request.
 const (
-	maxBody         = 1 << 20 // bytes, of any request
+	maxBody         = 1 << 20 // bytes, of a request to a service that sets no other
 	maxHeaderBytes  = 64 << 10
 	headerTimeout   = 5 * time.Second
 	readTimeout     = 30 * time.Second
@@ -277,7 +278,7 @@ func (a *API) authenticate(w http.ResponseWriter, q *request, svc *service) erro
 			Message: `Missing Authentication Token: requests are signed with the access key of this server; run eval "$(fieldline env)" to use it`,
 		}
 	}
-	if err := q.readBody(w); err != nil {
+	if err := q.readBody(w, cmp.Or(svc.maxBody, maxBody)); err != nil {
 		return err
 	}
 	scope, err := a.verifier.Verify(q.http, q.body)

@@ -26,21 +26,29 @@ const (
 // AWS has a name of its own for the case; the sentinel errors become faults in
 // [vocabulary.fault].
 type fault struct {
-	code    string
-	message string
+	code       string
+	message    string
+	httpStatus int            // 0: the usual one of the code
+	members    map[string]any // of the body, beside the message
 }
 
 // Error implements error.
 func (f *fault) Error() string { return f.code + ": " + f.message }
 
-// named gives err the code that AWS has for this very case, and keeps its text.
-func named(code string, err error) error {
-	return &fault{code, sentence(err)}
+// newFault is a fault of a code with its usual status.
+func newFault(code, message string) *fault { return &fault{code: code, message: message} }
+
+// coded gives err the code that AWS has for this very case, and keeps its text.
+func coded(code string, err error) error {
+	return newFault(code, sentence(err))
 }
 
-// status returns the HTTP status of the fault's code, as the service models
-// have it; 400 where they say nothing.
+// status returns the HTTP status of the fault: its service's, or that of its
+// code as the service models have it; 400 where they say nothing.
 func (f *fault) status() int {
+	if f.httpStatus != 0 {
+		return f.httpStatus
+	}
 	switch f.code {
 	case codeUnauthorized:
 		return http.StatusUnauthorized
@@ -75,6 +83,9 @@ type vocabulary struct {
 	notFound, exists, invalid, denied, conflict, version, limit, overloaded, closed, internal string
 
 	signature func(code string) string // its names for a [sigv4.Error]
+	// status is the service's own HTTP status of a code, 0 for the usual one; nil
+	// when it has none of its own.
+	status func(code string) int
 }
 
 func iotWords() vocabulary {
@@ -111,17 +122,27 @@ func stsWords() vocabulary {
 	}
 }
 
-// fault gives an error its name on the wire. It is the only place that maps
-// errors; what it does not know is internal.
+// fault gives an error its name on the wire. It and code are the only places
+// that map errors; what they do not know is internal.
 func (v *vocabulary) fault(err error) *fault {
-	if f, ok := errors.AsType[*fault](err); ok {
-		return &fault{f.code, f.message}
+	f := &fault{message: sentence(err)}
+	if own, ok := errors.AsType[*fault](err); ok {
+		*f = *own
+	} else if refused, ok := errors.AsType[*sigv4.Error](err); ok {
+		f.code, f.message = v.signature(refused.Code), refused.Message
+	} else if f.code = v.code(err); f.code == "" {
+		f.code, f.message = v.internal, err.Error()
 	}
-	if refused, ok := errors.AsType[*sigv4.Error](err); ok {
-		return &fault{v.signature(refused.Code), refused.Message}
+	if v.status != nil && f.httpStatus == 0 {
+		f.httpStatus = v.status(f.code)
 	}
+	return f
+}
+
+// code is the service's name of an error, or "".
+func (v *vocabulary) code(err error) string {
 	if wrong, ok := errors.AsType[*iotsql.SyntaxError](err); ok && wrong.Unsupported == "" {
-		return &fault{"SqlParseException", sentence(err)}
+		return "SqlParseException"
 	}
 	for _, word := range []struct {
 		sentinel error
@@ -139,10 +160,10 @@ func (v *vocabulary) fault(err error) *fault {
 		{iot.ErrClosed, v.closed},
 	} {
 		if errors.Is(err, word.sentinel) {
-			return &fault{word.code, sentence(err)}
+			return word.code
 		}
 	}
-	return &fault{v.internal, err.Error()}
+	return ""
 }
 
 // sentence is an error's text for a client: without the sentinel at its end when

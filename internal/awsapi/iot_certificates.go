@@ -150,7 +150,7 @@ func (a *API) updateCertificate(_ context.Context, q *request) (any, error) {
 	case iot.CertificateActive, iot.CertificateInactive, iot.CertificateRevoked:
 		err := a.cfg.Certificates.SetCertificateStatus(id, status, a.cfg.Now())
 		if errors.Is(err, iot.ErrConflict) {
-			return nil, named(codeCertificateState, err)
+			return nil, coded(codeCertificateState, err)
 		}
 		return nil, err
 	case "":
@@ -178,7 +178,7 @@ func (a *API) deleteCertificate(_ context.Context, q *request) (any, error) {
 		return nil, err
 	}
 	if c.Status == iot.CertificateActive {
-		return nil, &fault{codeCertificateState, "Certificate must be deactivated (not ACTIVE) before deletion. id=" + id}
+		return nil, newFault(codeCertificateState, "Certificate must be deactivated (not ACTIVE) before deletion. id="+id)
 	}
 	if force {
 		if err := a.stripPolicies(id); err != nil {

@@ -51,7 +51,7 @@ func (a *API) policyInput(ctx context.Context, q *request) (name, document strin
 	}
 	parsed, err := policy.Parse(*in.PolicyDocument)
 	if err != nil {
-		return "", "", named(codeMalformedPolicy, err)
+		return "", "", coded(codeMalformedPolicy, err)
 	}
 	for _, warning := range parsed.Warnings(a.cfg.Account) {
 		a.cfg.Log.LogAttrs(ctx, slog.LevelWarn, "policy is wider than it need be",
@@ -158,7 +158,7 @@ func (a *API) createPolicyVersion(ctx context.Context, q *request) (any, error) 
 	version := iot.PolicyVersion{Document: document, Created: now}
 	_, err = a.cfg.Policies.UpdatePolicy(name, func(p *iot.Policy) error {
 		if len(p.Versions) >= maxVersions {
-			return &fault{codeVersionsLimit, fmt.Sprintf("The policy %s already has the maximum number of versions (%d): delete one first", name, maxVersions)}
+			return newFault(codeVersionsLimit, fmt.Sprintf("The policy %s already has the maximum number of versions (%d): delete one first", name, maxVersions))
 		}
 		version.ID = strconv.Itoa(p.NextID)
 		p.NextID++
@@ -281,7 +281,7 @@ func (a *API) setDefaultPolicyVersion(_ context.Context, q *request) (any, error
 func (a *API) deletePolicyVersion(_ context.Context, q *request) (any, error) {
 	return a.changeVersion(q, func(p *iot.Policy, i int) error {
 		if p.Versions[i].Default {
-			return &fault{codeDeleteConflict, "Cannot delete the default version of a policy: make another version the default first"}
+			return newFault(codeDeleteConflict, "Cannot delete the default version of a policy: make another version the default first")
 		}
 		p.Versions = slices.Delete(p.Versions, i, i+1)
 		return nil

@@ -70,7 +70,7 @@ func (a *API) ruleInput(q *request) (iot.Rule, error) {
 // another account: what is missing is not what the request is about.
 func badRule(err error) error {
 	if errors.Is(err, iot.ErrNotFound) {
-		return named(codeInvalidRequest, err)
+		return coded(codeInvalidRequest, err)
 	}
 	return err
 }
@@ -79,7 +79,7 @@ func badRule(err error) error {
 // these operations never answer ResourceNotFoundException.
 func noSuchRule(err error) error {
 	if errors.Is(err, iot.ErrNotFound) {
-		return named(codeUnauthorized, err)
+		return coded(codeUnauthorized, err)
 	}
 	return err
 }

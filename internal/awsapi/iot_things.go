@@ -241,7 +241,7 @@ func (a *API) deleteThing(_ context.Context, q *request) (any, error) {
 	case errors.Is(err, iot.ErrNotFound):
 		return empty{}, nil // as on AWS
 	case errors.Is(err, iot.ErrConflict):
-		return nil, named(codeInvalidRequest, err)
+		return nil, coded(codeInvalidRequest, err)
 	default:
 		return empty{}, err
 	}

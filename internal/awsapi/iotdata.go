@@ -32,7 +32,7 @@ func (a *API) publish(ctx context.Context, q *request) (any, error) {
 		return nil, fmt.Errorf("topic %q: %w: %w", m.Topic, err, iot.ErrInvalid)
 	}
 	if len(m.Payload) > maxPayload {
-		return nil, &fault{codeTooLarge, fmt.Sprintf("the payload has %d bytes; at most %d are taken", len(m.Payload), maxPayload)}
+		return nil, newFault(codeTooLarge, fmt.Sprintf("the payload has %d bytes; at most %d are taken", len(m.Payload), maxPayload))
 	}
 	qos, err := q.integer("qos", 0, 1, 0)
 	if err != nil {

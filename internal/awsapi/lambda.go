@@ -101,7 +101,7 @@ func (a *API) functionName(q *request) (string, error) {
 		return "", fmt.Errorf("qualifier %s: versions and aliases of functions are %w by Fieldline", qualifier, iot.ErrUnsupported)
 	}
 	if !a.cfg.Functions.Exists(name) {
-		return "", &fault{"ResourceNotFoundException", "Function not found: " + a.functionARN(name)}
+		return "", newFault("ResourceNotFoundException", "Function not found: "+a.functionARN(name))
 	}
 	return name, nil
 }
@@ -163,8 +163,8 @@ func (a *API) addPermission(_ context.Context, q *request) (any, error) {
 		SourceARN: in.SourceArn, SourceAccount: in.SourceAccount,
 	}
 	if err := a.cfg.Permissions.PutPermission(p); errors.Is(err, iot.ErrExists) {
-		return nil, &fault{"ResourceConflictException", fmt.Sprintf(
-			"The statement id (%s) provided already exists. Please provide a new statement id, or remove the existing statement.", in.StatementID)}
+		return nil, newFault("ResourceConflictException", fmt.Sprintf(
+			"The statement id (%s) provided already exists. Please provide a new statement id, or remove the existing statement.", in.StatementID))
 	} else if err != nil {
 		return nil, err
 	}
@@ -186,7 +186,7 @@ func (a *API) removePermission(_ context.Context, q *request) (any, error) {
 	}
 	err = a.cfg.Permissions.DeletePermission(name, id)
 	if errors.Is(err, iot.ErrNotFound) {
-		return nil, &fault{"ResourceNotFoundException", "Statement " + id + " is not found in resource policy."}
+		return nil, newFault("ResourceNotFoundException", "Statement "+id+" is not found in resource policy.")
 	}
 	return nil, err
 }
@@ -201,7 +201,7 @@ func (a *API) getFunctionPolicy(_ context.Context, q *request) (any, error) {
 		return nil, err
 	}
 	if document == "" {
-		return nil, &fault{"ResourceNotFoundException", "No policy is associated with the given resource."}
+		return nil, newFault("ResourceNotFoundException", "No policy is associated with the given resource.")
 	}
 	return struct {
 		Policy     string
@@ -227,7 +227,7 @@ func (a *API) checkRevision(name, expected string) error {
 	}
 	_, revision, err := a.functionPolicy(name)
 	if err == nil && revision != expected {
-		return &fault{"PreconditionFailedException", "The RevisionId provided does not match the latest RevisionId. Call the GetPolicy API to retrieve the latest RevisionId for your resource."}
+		return newFault("PreconditionFailedException", "The RevisionId provided does not match the latest RevisionId. Call the GetPolicy API to retrieve the latest RevisionId for your resource.")
 	}
 	return err
 }

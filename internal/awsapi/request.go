@@ -16,16 +16,17 @@ import (
 type request struct {
 	http      *http.Request
 	id        string            // x-amzn-RequestId
-	body      []byte            // whole, at most maxBody
+	body      []byte            // whole
 	accessKey string            // who signed it
 	labels    map[string]string // of the path, unescaped
 	query     url.Values
 }
 
-func (q *request) readBody(w http.ResponseWriter) (err error) {
-	q.body, err = io.ReadAll(http.MaxBytesReader(w, q.http.Body, maxBody))
+// readBody reads the whole body, of at most most bytes.
+func (q *request) readBody(w http.ResponseWriter, most int64) (err error) {
+	q.body, err = io.ReadAll(http.MaxBytesReader(w, q.http.Body, most))
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		return &fault{codeTooLarge, fmt.Sprintf("the body is larger than %d bytes", maxBody)}
+		return newFault(codeTooLarge, fmt.Sprintf("the body is larger than %d bytes", most))
 	}
 	if err != nil {
 		return fmt.Errorf("reading the body: %w: %w", err, iot.ErrInvalid)

@@ -38,6 +38,7 @@ type service struct {
 	anyRegion bool   // answers for every region
 	wire      wire
 	words     vocabulary
+	maxBody   int64 // of a request, in bytes; 0: maxBody
 	// find returns the operation that a request asks for, with the request's
 	// labels set, or an error that names what is not supported.
 	find func(q *request) (operation, error)
@@ -51,7 +52,7 @@ func (a *API) newServices() map[string]*service {
 		"iot":     restService("iot", "AWS IoT", restJSON{}, iotWords(), iotOperations),
 		"iotdata": restService("iotdata", "AWS IoT Data Plane", restJSON{}, iotDataWords(), a.iotDataOperations()),
 		"lambda":  restService("lambda", "AWS Lambda", lambdaJSON{}, lambdaWords(), a.lambdaOperations()),
-		"sts":     a.stsService(),
+		"sts":     queryService("sts", "AWS STS", "https://sts.amazonaws.com/doc/2011-06-15/", a.stsOperations()),
 		"fieldline": {
 			label: "fieldline", title: "Fieldline", anyRegion: true, wire: restJSON{}, words: iotWords(),
 			find: newRoutes(a.fieldlineOperations()).find("Fieldline"),
@@ -69,6 +70,43 @@ func restService(name, title string, w wire, words vocabulary, operations []oper
 	}
 	routes.sort()
 	return &service{label: name, title: title, wire: w, words: words, find: routes.find(title)}
+}
+
+// targetService is a service whose operations X-Amz-Target names, behind a
+// prefix such as DynamoDB_20120810.
+func targetService(name, title, prefix string, w wire, words vocabulary, operations []operation) *service {
+	find := func(q *request) (operation, error) {
+		target := q.http.Header.Get("X-Amz-Target")
+		asked, ok := strings.CutPrefix(target, prefix+".")
+		if !ok {
+			return operation{}, unsupported(title, "X-Amz-Target "+target)
+		}
+		return named(operations, title, asked)
+	}
+	return &service{label: name, title: title, wire: w, words: words, find: find}
+}
+
+// queryService is a service of the query protocol: the parameter Action names
+// the operation. It answers for every region.
+func queryService(name, title, namespace string, operations []operation) *service {
+	find := func(q *request) (operation, error) {
+		action := q.form().Get("Action")
+		if action == "" {
+			return operation{}, newFault("MissingAction", "The request has no Action parameter.")
+		}
+		return named(operations, title, action)
+	}
+	return &service{label: name, title: title, anyRegion: true, wire: query{namespace}, words: stsWords(), find: find}
+}
+
+// named returns the operation of a name, or refuses what is not there by it.
+func named(operations []operation, title, name string) (operation, error) {
+	for _, op := range operations {
+		if op.name == name {
+			return op, nil
+		}
+	}
+	return operation{}, unsupported(title, name)
 }
 
 // serviceOf tells which service a request is for: by the name in its signature,
@@ -94,7 +132,7 @@ func unknownService(name string, r *http.Request) *service {
 	asked := r.Method + " " + r.URL.Path
 	switch target := r.Header.Get("X-Amz-Target"); {
 	case target != "":
-		svc.wire = targetJSON{}
+		svc.wire = targetJSON{version: "1.0"}
 		_, asked, _ = strings.Cut(target, ".")
 	case isQuery(r):
 		svc.wire, svc.words = query{}, stsWords()
@@ -124,7 +162,7 @@ func isQuery(r *http.Request) bool {
 
 // unsupported refuses an operation by its name.
 func unsupported(title, operation string) error {
-	return &fault{codeUnsupported, operation + " of " + title + " is not supported by Fieldline"}
+	return newFault(codeUnsupported, operation+" of "+title+" is not supported by Fieldline")
 }
 
 // routes is the table of a REST service, most literal paths first.

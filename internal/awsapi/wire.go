@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"encoding/xml"
+	"maps"
 	"net/http"
 	"strconv"
 	"time"
@@ -35,7 +36,7 @@ func (restJSON) result(w http.ResponseWriter, _ string, op operation, v any) err
 
 func (restJSON) fault(w http.ResponseWriter, _ string, f *fault) {
 	w.Header().Set("x-amzn-ErrorType", f.code)
-	writeFaultBody(w, "application/json", f, map[string]string{"message": f.message})
+	writeFaultBody(w, "application/json", f, map[string]any{"message": f.message})
 }
 
 // lambdaJSON is Lambda's dialect of it: errors have capital members and a type.
@@ -47,15 +48,27 @@ func (lambdaJSON) fault(w http.ResponseWriter, _ string, f *fault) {
 	if f.status() >= http.StatusInternalServerError {
 		side = "Service"
 	}
-	writeFaultBody(w, "application/json", f, map[string]string{"Type": side, "Message": f.message})
+	writeFaultBody(w, "application/json", f, map[string]any{"Type": side, "Message": f.message})
 }
 
-// targetJSON is the protocol of the services that X-Amz-Target selects.
-type targetJSON struct{ restJSON }
+// targetJSON is the protocol of the services that X-Amz-Target selects, in
+// version 1.0 or 1.1.
+type targetJSON struct{ version string }
 
-func (targetJSON) fault(w http.ResponseWriter, _ string, f *fault) {
+func (p targetJSON) contentType() string { return "application/x-amz-json-" + p.version }
+
+func (p targetJSON) result(w http.ResponseWriter, _ string, op operation, v any) error {
+	body, err := encode(v)
+	if err != nil {
+		return err
+	}
+	writeBody(w, op.status, p.contentType(), body)
+	return nil
+}
+
+func (p targetJSON) fault(w http.ResponseWriter, _ string, f *fault) {
 	w.Header().Set("x-amzn-ErrorType", f.code)
-	writeFaultBody(w, "application/x-amz-json-1.0", f, map[string]string{"__type": f.code, "message": f.message})
+	writeFaultBody(w, p.contentType(), f, map[string]any{"__type": f.code, "message": f.message})
 }
 
 // query is the protocol of form requests and XML answers, in the namespace of
@@ -114,9 +127,10 @@ func (p query) fault(w http.ResponseWriter, requestID string, f *fault) {
 	writeBody(w, f.status(), "text/xml", body)
 }
 
-func writeFaultBody(w http.ResponseWriter, contentType string, f *fault, members map[string]string) {
+func writeFaultBody(w http.ResponseWriter, contentType string, f *fault, members map[string]any) {
+	maps.Copy(members, f.members)
 	body, err := encode(members)
-	if err != nil { // strings always encode
+	if err != nil { // nothing better can be said
 		w.WriteHeader(f.status())
 		return
 	}
