@@ -151,6 +151,22 @@ func (f *fieldline) tool(extra []string, name string, args ...string) *exec.Cmd 
 	return cmd
 }
 
+// script runs a script of sdk/ with the server's environment: Python for .py, Node
+// for .mjs. It prints a line "ok …" for each thing that it has checked, and ends
+// with an error at the first that is not so.
+func (f *fieldline) script(name string, extra ...string) string {
+	f.t.Helper()
+	interpreter := ".venv/bin/python"
+	if strings.HasSuffix(name, ".mjs") {
+		interpreter = need(f.t, "node")
+	}
+	out := f.output(f.tool(extra, interpreter, "sdk/"+name))
+	if !strings.Contains(out, "ok ") {
+		f.t.Errorf("%s checked nothing:\n%s", name, out)
+	}
+	return out
+}
+
 // get reads a document of the gateway.
 func (f *fieldline) get(path string) string {
 	f.t.Helper()
