@@ -19,6 +19,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/fieldline-iot/fieldline/bench/process"
 )
 
 // settings are those of one run.
@@ -104,8 +106,8 @@ func measure(ctx context.Context, b broker, sc scenario, s settings) (r result, 
 	if err != nil {
 		return r, err
 	}
-	defer func() { err = errors.Join(err, running.stop()) }()
-	f, err := newFanIn(running.addr, sc, s)
+	defer func() { err = errors.Join(err, running.Stop()) }()
+	f, err := newFanIn(running.Addr, sc, s)
 	if err != nil {
 		return r, err
 	}
@@ -113,7 +115,7 @@ func measure(ctx context.Context, b broker, sc scenario, s settings) (r result, 
 	if err := f.send(ctx, s.messages/10); err != nil { // warm
 		return r, err
 	}
-	before, err := cpuTime(running.pid)
+	before, err := process.CPUTime(running.PID)
 	if err != nil {
 		return r, err
 	}
@@ -122,7 +124,7 @@ func measure(ctx context.Context, b broker, sc scenario, s settings) (r result, 
 		return r, err
 	}
 	took := time.Since(start)
-	after, err := cpuTime(running.pid)
+	after, err := process.CPUTime(running.PID)
 	if err != nil {
 		return r, err
 	}
