@@ -170,7 +170,13 @@ func (f *fieldline) script(name string, extra ...string) string {
 // get reads a document of the gateway.
 func (f *fieldline) get(path string) string {
 	f.t.Helper()
-	res, err := http.Get("http://" + f.addresses.Gateway + path)
+	return f.fetch("http://" + f.addresses.Gateway + path)
+}
+
+// fetch reads a document at a URL.
+func (f *fieldline) fetch(url string) string {
+	f.t.Helper()
+	res, err := http.Get(url)
 	if err != nil {
 		f.t.Fatal(err)
 	}

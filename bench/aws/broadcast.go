@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"text/tabwriter"
+	"time"
+
+	"github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsutil"
+)
+
+// measureBroadcast connects clients to a WebSocket API whose OnConnect stores
+// them, and has one reading pushed to all: by the Lambda ProcessIoTData, and by
+// the guide's loop in Python, which posts to one after another.
+func measureBroadcast(ctx context.Context, s settings, table *tabwriter.Writer) (err error) {
+	e, err := startFieldline(ctx, s.fieldline)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, e.stop()) }()
+	url, api, err := createStack(ctx, s, e)
+	if err != nil {
+		return err
+	}
+	a, err := connect(ctx, url, s.connections)
+	if err != nil {
+		return err
+	}
+	defer a.close()
+	senders := []struct {
+		name string
+		send func() error
+	}{
+		{"the guide's loop", func() error { return guideLoop(ctx, s, e, api) }},
+		{"ProcessIoTData (Lambda)", func() error {
+			return invoke(ctx, e, "ProcessIoTData", fmt.Sprintf(`{"device_id":"bench","temperature":24.85,"ts":%d}`, time.Now().UnixMilli()))
+		}},
+	}
+	took := make([][]time.Duration, len(senders))
+	for range s.rounds {
+		for i, sender := range senders {
+			d, err := a.time(sender.send)
+			if err != nil {
+				return fmt.Errorf("%s: %w", sender.name, err)
+			}
+			took[i] = append(took[i], d)
+		}
+	}
+	fmt.Fprintf(table, "one reading to %d connections\tms\tratio\n", s.connections)
+	for i, sender := range senders {
+		fmt.Fprintf(table, "%s\t%.0f\t%.1f\n", sender.name, milliseconds(median(took[i])), float64(median(took[0]))/float64(median(took[i])))
+	}
+	return nil
+}
+
+// createStack makes the tables, the functions and the WebSocket API, and returns
+// its address and id.
+func createStack(ctx context.Context, s settings, e *endpoint) (url, api string, err error) {
+	var made struct{ APIID, APIEndpoint, IntegrationID string }
+	if err := createTables(ctx, e); err != nil {
+		return "", "", err
+	}
+	v2 := func(path string, in any) error {
+		return e.ask(ctx, "apigateway", "POST", "/v2/apis"+path, "", in, &made)
+	}
+	if err := v2("", map[string]any{"name": "bench", "protocolType": "WEBSOCKET", "routeSelectionExpression": "$request.body.action"}); err != nil {
+		return "", "", err
+	}
+	api, url = made.APIID, made.APIEndpoint+"/prod"
+	for _, l := range lambdas()[:3] {
+		if err := createFunction(ctx, s, e, l, map[string]string{"WEBSOCKET_API_ID": api}); err != nil {
+			return "", "", err
+		}
+		permission := map[string]string{"StatementId": "api", "Action": "lambda:InvokeFunction", "Principal": "apigateway.amazonaws.com"}
+		if err := e.ask(ctx, "lambda", "POST", "/2015-03-31/functions/"+l.name+"/policy", "", permission, nil); err != nil {
+			return "", "", err
+		}
+		key, routed := map[string]string{"OnConnect": "$connect", "OnDisconnect": "$disconnect"}[l.name], true
+		if key == "" {
+			routed = false
+		}
+		if !routed {
+			continue
+		}
+		if err := v2("/"+api+"/integrations", map[string]any{"integrationType": "AWS_PROXY", "integrationUri": "arn:aws:lambda:" + region + ":123456789012:function:" + l.name}); err != nil {
+			return "", "", err
+		}
+		if err := v2("/"+api+"/routes", map[string]any{"routeKey": key, "target": "integrations/" + made.IntegrationID}); err != nil {
+			return "", "", err
+		}
+	}
+	return url, api, v2("/"+api+"/stages", map[string]any{"stageName": "prod", "autoDeploy": true})
+}
+
+// audience is the connected clients. Each tells of every frame that it gets.
+type audience struct {
+	conns []net.Conn
+	got   chan struct{}
+}
+
+// connect opens connections, a few at once.
+func connect(ctx context.Context, url string, n int) (*audience, error) {
+	a := &audience{conns: make([]net.Conn, n), got: make(chan struct{}, n)}
+	failures := make([]error, n)
+	var dialers sync.WaitGroup
+	slots := make(chan struct{}, 16)
+	for i := range n {
+		dialers.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			conn, early, _, err := ws.Dial(ctx, url)
+			if err != nil {
+				failures[i] = err
+				return
+			}
+			a.conns[i] = conn
+			var r io.Reader = conn
+			if early != nil {
+				r = io.MultiReader(early, conn)
+			}
+			go a.listen(r, conn)
+		})
+	}
+	dialers.Wait()
+	if err := errors.Join(failures...); err != nil {
+		a.close()
+		return nil, err
+	}
+	return a, nil
+}
+
+func (a *audience) listen(r io.Reader, conn net.Conn) {
+	for {
+		if _, _, err := wsutil.ReadServerData(struct {
+			io.Reader
+			io.Writer
+		}{r, conn}); err != nil {
+			return
+		}
+		a.got <- struct{}{}
+	}
+}
+
+// time returns how long it takes from the start of send until every client has
+// its frame.
+func (a *audience) time(send func() error) (time.Duration, error) {
+	start := time.Now()
+	failed := make(chan error, 1)
+	go func() { failed <- send() }()
+	for n, sent := 0, false; n < len(a.conns) || !sent; {
+		select {
+		case <-a.got:
+			n++
+		case err := <-failed:
+			if err != nil {
+				return 0, err
+			}
+			sent = true
+		case <-time.After(5 * time.Minute):
+			return 0, fmt.Errorf("only %d of %d clients got the reading", n, len(a.conns))
+		}
+	}
+	return time.Since(start), nil
+}
+
+func (a *audience) close() {
+	for _, conn := range a.conns {
+		if conn != nil {
+			conn.Close()
+		}
+	}
+}
+
+// guideLoop runs the guide's loop as it stands, on the same connections.
+func guideLoop(ctx context.Context, s settings, e *endpoint, api string) error {
+	cmd := exec.CommandContext(ctx, s.python, "aws/guide_loop.py", api)
+	cmd.Env = append(os.Environ(), "AWS_ENDPOINT_URL="+e.url, "AWS_REGION="+region, "AWS_DEFAULT_REGION="+region,
+		"AWS_ACCESS_KEY_ID="+e.key.AccessKeyID, "AWS_SECRET_ACCESS_KEY="+e.key.SecretAccessKey)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w\n%s", err, strings.TrimSpace(string(out)))
+	}
+	return nil
+}
