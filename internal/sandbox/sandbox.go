@@ -25,6 +25,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
@@ -93,6 +94,11 @@ func (c *Config) validate() error {
 	}
 	if !filepath.IsAbs(c.Dir) {
 		return fmt.Errorf("sandbox: function %s: the folder %q is not absolute: %w", c.Function, c.Dir, iot.ErrInvalid)
+	}
+	for name, value := range c.Environment {
+		if name == "" || strings.ContainsAny(name, "=\x00") || strings.Contains(value, "\x00") {
+			return fmt.Errorf("function %s: the variable %q has a name or value that no process can have: %w", c.Function, name, iot.ErrInvalid)
+		}
 	}
 	info, err := os.Stat(filepath.Join(c.Dir, "bootstrap"))
 	switch {
