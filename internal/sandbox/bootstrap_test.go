@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"strconv"
@@ -23,6 +24,16 @@ func TestMain(m *testing.M) {
 	switch os.Getenv(asBootstrap) {
 	case "":
 		os.Exit(m.Run())
+	case "init error":
+		api := "http://" + os.Getenv("AWS_LAMBDA_RUNTIME_API") + "/2018-06-01/runtime/init/error"
+		r, _ := http.NewRequest(http.MethodPost, api, strings.NewReader(os.Getenv("DOCUMENT")))
+		r.Header.Set("Lambda-Runtime-Function-Error-Type", "Runtime.BadConfig")
+		_, _ = http.DefaultClient.Do(r)
+		select {}
+	case "one answer":
+		api := "http://" + os.Getenv("AWS_LAMBDA_RUNTIME_API") + "/2018-06-01/runtime/invocation/"
+		event, _ := http.Get(api + "next")
+		_, _ = http.Post(api+event.Header.Get("Lambda-Runtime-Aws-Request-Id")+"/response", "text/plain", strings.NewReader("done"))
 	case "sigterm":
 		lambda.StartWithOptions(func() error { return nil }, lambda.WithEnableSIGTERM(func() { fmt.Println("got SIGTERM") }))
 	default:

@@ -139,11 +139,11 @@ func (o *output) add(b []byte) {
 		}
 		fits := min(len(part), maxLine-len(o.line))
 		o.line = append(o.line, part[:fits]...)
-		o.droppedBytes += len(part) - fits
 		if cut := fits < len(part); cut || whole {
 			o.endLine()
 			o.cutting = cut && !whole
 		}
+		o.droppedBytes += len(part) - fits
 	}
 }
 

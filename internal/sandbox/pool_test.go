@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -306,20 +305,22 @@ func TestTimeoutEndsTheFunctionAndItsChildren(t *testing.T) {
 }
 
 func TestInitFailures(t *testing.T) {
-	post := `curl -s -H 'Lambda-Runtime-Function-Error-Type: Runtime.BadConfig' -d '%s' "http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/init/error"; sleep 100`
 	tests := []struct {
-		name, bootstrap string
-		kind, message   string
+		name, document string
+		kind, message  string
 	}{
-		{"a crash", "exit 9", "Runtime.ExitError", "RequestId: ID Error: Runtime exited with error: exit status 9"},
-		{"an error that the runtime reports", fmt.Sprintf(post, `{"errorMessage":"no table","errorType":"Conf"}`), "Conf", "no table"},
-		{"an error without a type", fmt.Sprintf(post, `{"errorMessage":"no table","errorType":"Runtime.BadConfig"}`), "Runtime.BadConfig", "no table"},
-		{"an error that is no JSON", fmt.Sprintf(post, "boom"), "Runtime.BadConfig", "boom"},
+		{"an error that the runtime reports", `{"errorMessage":"no table","errorType":"Conf"}`, "Conf", "no table"},
+		{"an error that is no JSON", "boom", "Runtime.BadConfig", "boom"},
+		{"a crash", "", "Runtime.ExitError", "RequestId: ID Error: Runtime exited with error: exit status 9"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			cfg, _ := testConfig(t, "")
-			cfg.Dir, cfg.Concurrency = script(t, tt.bootstrap), 1
+			cfg, _ := testConfig(t, "init error")
+			cfg.Concurrency = 1
+			cfg.Environment["DOCUMENT"] = tt.document
+			if tt.document == "" {
+				cfg.Dir = script(t, "exit 9")
+			}
 			p := newPool(t, cfg)
 			for range 2 { // the first has freed its slot
 				wantFailure(t, invoke(t, p, order{}), tt.kind, tt.message)
@@ -377,11 +378,7 @@ func TestProcessThatDiesIdleIsReplaced(t *testing.T) {
 // The event is not lost in a process that dies between its answer and its next
 // request.
 func TestEventIsNotLostInADyingProcess(t *testing.T) {
-	cfg, _ := testConfig(t, "function")
-	cfg.Dir = script(t, `api="http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/invocation"
-id=$(curl -s -D - -o /dev/null "$api/next" | tr -d '\r' | sed -n 's/^Lambda-Runtime-Aws-Request-Id: //p')
-curl -s -d done "$api/$id/response"
-exit 1`)
+	cfg, _ := testConfig(t, "one answer")
 	cfg.Concurrency = 1
 	p := newPool(t, cfg)
 	for range 5 {
