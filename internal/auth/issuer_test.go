@@ -73,7 +73,7 @@ func (i *issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			jwks = i.url + "/.well-known/jwks.json"
 		}
 		_ = json.NewEncoder(w).Encode(map[string]any{"issuer": i.url, "jwks_uri": jwks})
-	case r.URL.Path == jwksPath:
+	case r.URL.Path == jwksPath, r.URL.Scheme == "http": // whom we must not believe has good keys too
 		set := []any{map[string]string{"kty": "oct", "kid": "oct", "k": "c2VjcmV0"}, map[string]string{"kty": "new"}}
 		for kid, key := range i.keys {
 			set = append(set, jwk(kid, key))

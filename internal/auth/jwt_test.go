@@ -166,7 +166,7 @@ func TestAnIssuerThatWasNeverReached(t *testing.T) {
 	key := newRSA(t)
 	for name, change := range map[string]func(*issuer){
 		"it is down":                        func(i *issuer) { i.down = true },
-		"it calls itself otherwise":         func(i *issuer) { i.url = "https://evil.example" },
+		"it calls itself otherwise":         func(i *issuer) { i.url, i.jwksURI = "https://evil.example", "https://evil.example"+jwksPath },
 		"its keys come without encryption":  func(i *issuer) { i.jwksURI = "http://keys.example/jwks" },
 		"it leads away from encryption":     func(i *issuer) { i.jwksURI = cognito + "/elsewhere" },
 		"it has no key for signatures":      func(i *issuer) { i.keys = nil },

@@ -61,18 +61,25 @@ func TestThrottle(t *testing.T) {
 // TestThrottleForgetsSources has one source among ever new ones: those are
 // forgotten, it is not.
 func TestThrottleForgetsSources(t *testing.T) {
-	throttle, err := NewThrottle(ThrottleConfig{Kind: "request", Rate: 1 << 20, Burst: 5, Now: atNoon})
+	var refused string
+	throttle, err := NewThrottle(ThrottleConfig{
+		Kind: "request", Rate: 1 << 20, Burst: 5, Now: atNoon, Throttled: func(kind string) { refused = kind },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := pass(t, throttle, "192.0.2.1:1"); n != 1 {
+	const source = "192.0.2.1:1"
+	if n := pass(t, throttle, source); n != 1 {
 		t.Fatalf("%d pass, want the source's whole burst of 1", n)
 	}
 	for n := range 5 * maxSources {
 		stranger := &http.Request{RemoteAddr: fmt.Sprintf("10.%d.%d.%d:1", n>>16, n>>8&255, n&255)}
-		_ = throttle.Allow(stranger) // the rate of all may refuse it
-		if n%1000 == 0 && pass(t, throttle, "192.0.2.1:1") != 0 {
-			t.Fatalf("after %d strangers the source has a new burst", n)
+		_ = throttle.Allow(stranger) // soon refused, as nothing is left to all
+		if n%1000 != 0 {
+			continue
+		}
+		if pass(t, throttle, source); refused != "request_source" {
+			t.Fatalf("after %d strangers the source has a new burst: refused as %s", n, refused)
 		}
 	}
 	if n := len(throttle.young) + len(throttle.old); n > 2*maxSources {
