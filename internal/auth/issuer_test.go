@@ -181,7 +181,9 @@ func accessToken(at time.Time) map[string]any {
 	return idToken(at, map[string]any{"aud": nil, "email": nil, "token_use": "access", "client_id": clientID, "scope": "fieldline/read"})
 }
 
-func rs256(kid string) map[string]any { return map[string]any{"alg": "RS256", "kid": kid, "typ": "JWT"} }
+func rs256(kid string) map[string]any {
+	return map[string]any{"alg": "RS256", "kid": kid, "typ": "JWT"}
+}
 
 // verifier returns a verifier of an issuer's tokens.
 func verifier(t testing.TB, i *issuer, now func() time.Time) *JWT {
