@@ -79,7 +79,7 @@ func (d *doctor) examine(ctx context.Context) []finding {
 		return append(findings, openFiles())
 	}
 	for _, check := range []func(context.Context) []finding{
-		d.environment, d.connections, d.webSocket, d.rules, d.policies, d.certificates, d.deadLetters, d.functionLogs, d.deviceEndpointTLS, d.disk,
+		d.environment, d.connections, d.webSocket, d.gateway, d.rules, d.policies, d.certificates, d.deadLetters, d.functionLogs, d.deviceEndpointTLS, d.disk,
 	} {
 		findings = append(findings, check(ctx)...)
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"strings"
@@ -27,12 +28,31 @@ func (d *doctor) webSocket(ctx context.Context) []finding {
 	address := "ws" + strings.TrimPrefix(d.gatewayURL(), "http") + "/prod"
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	conn, _, _, err := ws.Dial(ctx, address)
+	header, err := d.webSocketHeader(ctx, address)
+	if err != nil {
+		return []finding{{bad, "websocket", err.Error(), "give the address that fieldline up printed with --gateway-addr"}}
+	}
+	conn, _, _, err := (ws.Dialer{Header: ws.HandshakeHeaderHTTP(header)}).Dial(ctx, address)
 	if err != nil {
 		return []finding{{bad, "websocket", fmt.Sprintf("%s: %v", address, err), "give the address that fieldline up printed with --gateway-addr"}}
 	}
 	conn.Close()
 	return []finding{{good, "websocket", address + " accepts clients", ""}}
+}
+
+// gateway says who may read.
+func (d *doctor) gateway(context.Context) []finding {
+	host, _, _ := net.SplitHostPort(d.status.Addresses.Gateway)
+	switch {
+	case d.status.GatewayAccess == awsapi.GatewayToken:
+		return []finding{{good, "gateway", "asks readers for a token of the issuer, or the operator's session or signature", ""}}
+	case d.status.GatewayAccess == awsapi.GatewayOperator:
+		return []finding{{good, "gateway", "answers its operator's session and signature only", ""}}
+	case net.ParseIP(host).IsLoopback():
+		return []finding{{good, "gateway", "is open to everyone on this machine", ""}}
+	default:
+		return []finding{{note, "gateway", "--gateway-open: everyone who reaches " + d.status.Addresses.Gateway + " may read every device", "start fieldline up with --jwt-issuer and --jwt-audience"}}
+	}
 }
 
 // policies points at policies that let a device act as any other (guide: no

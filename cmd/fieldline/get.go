@@ -65,6 +65,7 @@ func (t *target) fetch(ctx context.Context, address string, into any) (next stri
 	if err != nil {
 		return "", err
 	}
+	t.signGateway(req)
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return "", fmt.Errorf("no server at %s (start it with fieldline up, or give --gateway-addr): %w", t.gatewayURL(), err)

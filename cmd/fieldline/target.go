@@ -116,6 +116,25 @@ func (t *target) send(ctx context.Context, r request) (*http.Response, error) {
 	return res, nil
 }
 
+// signGateway signs a request to the gateway, as API Gateway's IAM authorization
+// wants it, so that the operator's commands may read whoever else may. Without
+// credentials it goes out as it is: an open gateway asks for none.
+func (t *target) signGateway(r *http.Request) {
+	if cred, err := t.credentials(); err == nil {
+		sigv4.Sign(r, nil, cred, "execute-api", t.region(), time.Now())
+	}
+}
+
+// webSocketHeader returns the headers that open the gateway's WebSocket.
+func (t *target) webSocketHeader(ctx context.Context, address string) (http.Header, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, err
+	}
+	t.signGateway(r)
+	return r.Header, nil
+}
+
 func readAPIError(res *http.Response) error {
 	text, _ := io.ReadAll(io.LimitReader(res.Body, 1<<20))
 	var body struct{ Message string } // matches "message" too

@@ -66,7 +66,7 @@ func (o *upOptions) define(f *pflag.FlagSet) {
 	f.StringVar(&s.GatewayAddr, "gateway-addr", s.GatewayAddr, "dashboard, WebSocket and HTTP API")
 	f.StringVar(&s.GatewayCert, "gateway-cert", "", "serve the gateway as https and wss with this certificate (PEM)")
 	f.StringVar(&s.GatewayKey, "gateway-key", "", "the key of --gateway-cert (PEM)")
-	f.BoolVar(&s.GatewayOpen, "gateway-open", false, "let a gateway beyond loopback answer everyone, not only the operator")
+	o.defineGate(f)
 	f.StringArrayVar(&s.AllowOrigins, "allow-origin", nil, "web page that may read the gateway, such as https://app.example.org; may be repeated")
 	f.StringVar(&s.ControlAddr, "control-addr", s.ControlAddr, "AWS-compatible control API and /metrics")
 	f.StringVar(&s.Account.Region, "region", s.Account.Region, "AWS region that ARNs carry")
@@ -81,6 +81,18 @@ func (o *upOptions) define(f *pflag.FlagSet) {
 	f.StringVar(&o.readyFile, "ready-file", "", "file to write, as JSON, the bound addresses to once every listener accepts")
 	f.StringVar(&o.profile, "cpu-profile", "", "file to write a CPU profile of the whole run to")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
+}
+
+// defineGate defines the settings of who may read from the gateway, and how often.
+func (o *upOptions) defineGate(f *pflag.FlagSet) {
+	s := &o.server
+	f.BoolVar(&s.GatewayOpen, "gateway-open", false, "let a gateway beyond loopback answer everyone, not only the operator")
+	f.StringVar(&s.JWTIssuer, "jwt-issuer", "", "ask readers for a token of this OpenID Connect issuer, such as https://cognito-idp.us-east-1.amazonaws.com/us-east-1_EXAMPLE")
+	f.StringArrayVar(&s.JWTAudiences, "jwt-audience", nil, "aud, or client_id, that a token must have; may be repeated")
+	f.IntVar(&s.ConnectRate, "connect-rate", s.ConnectRate, "new WebSocket connections a second, of one address a fifth of that; 0 is without bound")
+	f.IntVar(&s.ConnectBurst, "connect-burst", s.ConnectBurst, "new WebSocket connections at once")
+	f.IntVar(&s.RequestRate, "request-rate", s.RequestRate, "requests of the HTTP API a second, of one address a fifth of that; 0 is without bound")
+	f.IntVar(&s.RequestBurst, "request-burst", s.RequestBurst, "requests of the HTTP API at once")
 }
 
 func (o *upOptions) settle(flags *pflag.FlagSet) error {

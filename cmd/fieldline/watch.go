@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"strings"
 	"time"
 
@@ -27,7 +26,7 @@ terminal: {"seq","device_id","time","payload"}, or {"gap":{"from","to"}}.`,
 		Example: "  fieldline watch --device MyDevice001",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			w := &watcher{device: device, out: c.OutOrStdout(), err: c.ErrOrStderr(), pretty: terminal(c.OutOrStdout())}
+			w := &watcher{target: t, device: device, out: c.OutOrStdout(), err: c.ErrOrStderr(), pretty: terminal(c.OutOrStdout())}
 			return w.run(c.Context(), "ws"+strings.TrimPrefix(t.gatewayURL(), "http")+"/prod")
 		},
 	}
@@ -37,6 +36,7 @@ terminal: {"seq","device_id","time","payload"}, or {"gap":{"from","to"}}.`,
 
 // watcher prints pushed readings and remembers how far it came.
 type watcher struct {
+	*target
 	device   string
 	out, err io.Writer
 	pretty   bool
@@ -73,7 +73,12 @@ func (w *watcher) run(ctx context.Context, address string) error {
 }
 
 func (w *watcher) watch(ctx context.Context, address string) error {
-	dialer := ws.Dialer{Header: ws.HandshakeHeaderHTTP(http.Header{"User-Agent": {"fieldline watch"}})}
+	header, err := w.webSocketHeader(ctx, address)
+	if err != nil {
+		return err
+	}
+	header.Set("User-Agent", "fieldline watch")
+	dialer := ws.Dialer{Header: ws.HandshakeHeaderHTTP(header)}
 	conn, buffered, _, err := dialer.Dial(ctx, address)
 	if err != nil {
 		return err

@@ -373,7 +373,7 @@ func (m *memory) insight() Insight {
 			return Status{
 				Version: "v1.0.0", Started: testNow(), Region: "us-east-1", Account: "123456789012", Endpoint: "iot.example",
 				Addresses:      Addresses{Device: "127.0.0.1:8883", Gateway: "127.0.0.1:8080", Control: "127.0.0.1:4566"},
-				WebSocketAPIID: "fieldline", WebSocketURL: "ws://127.0.0.1:8080/prod", GatewayURL: "http://127.0.0.1:8080", LastSeq: 7,
+				WebSocketAPIID: "fieldline", WebSocketURL: "ws://127.0.0.1:8080/prod", GatewayURL: "http://127.0.0.1:8080", GatewayAccess: GatewayOpen, LastSeq: 7,
 			}
 		},
 		Clients: func() []Client {

@@ -19,11 +19,21 @@ type Status struct {
 	WebSocketURL   string `json:"webSocketUrl"`
 	GatewayURL     string `json:"gatewayUrl"` // dashboard and HTTP API, without a path
 
+	GatewayAccess string `json:"gatewayAccess"` // who may read: GatewayOpen, GatewayOperator or GatewayToken
+
 	Clients     int    `json:"clients"`     // connected over MQTT
 	Connections int    `json:"connections"` // connected over WebSocket
 	OldestSeq   uint64 `json:"oldestSeq"`   // of the readings in store; 0 when there are none
 	LastSeq     uint64 `json:"lastSeq"`
 }
+
+// The ways in which the gateway is protected. The operator, and who signs with the
+// server's access key, may always read.
+const (
+	GatewayOpen     = "open"     // everyone may
+	GatewayOperator = "operator" // nobody else may
+	GatewayToken    = "token"    // bearers of the issuer's tokens may
+)
 
 // Addresses are the addresses really bound, host:port, under the keys of the
 // ready file; "" is off.

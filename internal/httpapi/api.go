@@ -3,7 +3,8 @@
 // the operator's session. The WebSocket at /prod is a handler that it is given.
 //
 // It stores nothing and decides nothing about readings; what it shows comes
-// through the small interfaces of [Config]. Looking is open or needs the operator
+// through the small interfaces of [Config]. Who may query readings is decided by
+// [Config.Authorize]; the dashboard's API is open or needs the operator
 // ([Config.OpenLooking]); changing anything always needs the operator's session,
 // a CSRF token and an Origin of its own. The Host header is checked, so that a
 // foreign name that resolves to this address (DNS rebinding) sees nothing.
@@ -41,7 +42,11 @@ type Config struct {
 	URL         string   // the gateway as a browser on this machine reaches it, without a slash at the end
 	Hosts       []string // names, beside loopback ones and IP addresses, that the Host header may have
 	AllowOrigin func(origin string) bool
-	OpenLooking bool  // anyone who reaches the gateway may look
+	// Authorize refuses a query of readings by an error, whose text the client
+	// sees: 401 when it wraps [iot.ErrDenied], 429 for [iot.ErrLimit], 503 for
+	// [iot.ErrOverloaded].
+	Authorize   func(r *http.Request) error
+	OpenLooking bool  // anyone who reaches the gateway may look at the dashboard
 	Dashboard   fs.FS // the built page; without an index.html the page says how to build it
 
 	Ready func() error     // why the server is not ready; nil is always ready
@@ -114,8 +119,8 @@ type API struct {
 
 // New returns the API of cfg. It starts nothing.
 func New(cfg Config) (*API, error) {
-	if cfg.WebSocket == nil || cfg.Readings == nil || cfg.Devices == nil || cfg.Sight == nil || cfg.Add == nil || cfg.AllowOrigin == nil {
-		return nil, fmt.Errorf("httpapi: WebSocket, Readings, Devices, Sight, Add and AllowOrigin are needed: %w", iot.ErrInvalid)
+	if cfg.WebSocket == nil || cfg.Readings == nil || cfg.Devices == nil || cfg.Sight == nil || cfg.Add == nil || cfg.AllowOrigin == nil || cfg.Authorize == nil {
+		return nil, fmt.Errorf("httpapi: WebSocket, Readings, Devices, Sight, Add, AllowOrigin and Authorize are needed: %w", iot.ErrInvalid)
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -139,7 +144,7 @@ func New(cfg Config) (*API, error) {
 func (a *API) routes(files http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/prod", a.cfg.WebSocket)
-	mux.Handle("/prod/iotdata", a.cors(a.looking(a.serveIoTData)))
+	mux.Handle("/prod/iotdata", a.cors(a.reading(a.serveIoTData)))
 
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", a.serveReady)

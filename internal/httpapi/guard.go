@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"errors"
 	"net"
 	"net/http"
 	"slices"
@@ -43,30 +44,43 @@ func (a *API) knownHost(hostport string) bool {
 		slices.ContainsFunc(a.cfg.Hosts, func(name string) bool { return strings.EqualFold(name, host) })
 }
 
-// Authorize decides whether a request may look at readings; its error wraps
-// [iot.ErrDenied] and says how to be let in.
-func (a *API) Authorize(r *http.Request) error {
-	if a.cfg.OpenLooking || a.sessions.of(r) != nil {
-		return nil
-	}
-	return denial("this gateway answers its operator only: open the link that fieldline login prints, or start the server with --gateway-open")
-}
+// Operator reports whether a request is of the operator's session.
+func (a *API) Operator(r *http.Request) bool { return a.sessions.of(r) != nil }
 
-// denial is an [iot.ErrDenied] whose whole text is for the user.
-type denial string
-
-func (d denial) Error() string        { return string(d) }
-func (d denial) Is(target error) bool { return target == iot.ErrDenied }
-
-// looking lets those through who may look.
+// looking lets those through who may look at the dashboard.
 func (a *API) looking(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if err := a.Authorize(r); err != nil {
-			writeProblem(w, http.StatusUnauthorized, "not logged in", err.Error())
+		if !a.cfg.OpenLooking && !a.Operator(r) {
+			writeProblem(w, http.StatusUnauthorized, "not logged in", "this gateway shows its dashboard to its operator only: open the link that fieldline login prints")
 			return
 		}
 		next(w, r)
 	}
+}
+
+// reading lets those through who may query readings.
+func (a *API) reading(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		err := a.cfg.Authorize(r)
+		switch {
+		case err == nil:
+			next(w, r)
+		case errors.Is(err, iot.ErrDenied):
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			writeProblem(w, http.StatusUnauthorized, "not authorized", err.Error())
+		default:
+			w.Header().Set("Retry-After", retryAfter(err))
+			a.writeError(w, r, err)
+		}
+	}
+}
+
+// retryAfter is after how many seconds what err refused may succeed.
+func retryAfter(err error) string {
+	if errors.Is(err, iot.ErrLimit) {
+		return "1"
+	}
+	return "5"
 }
 
 // changing lets the operator through, from the dashboard itself.

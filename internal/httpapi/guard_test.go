@@ -3,7 +3,7 @@ package httpapi
 import (
 	"context"
 	"crypto/tls"
-	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -139,15 +139,53 @@ func TestDashboardThatIsNotBuilt(t *testing.T) {
 	}
 }
 
-func TestAuthorize(t *testing.T) {
-	a := serve(t, newWorld(), func(c *Config) { c.OpenLooking = false })
-	stranger := httptest.NewRequest("GET", "/prod", nil)
-	if err := a.Authorize(stranger); !errors.Is(err, iot.ErrDenied) || !strings.Contains(err.Error(), "fieldline login") {
-		t.Errorf("a stranger: %v", err)
+func TestOperator(t *testing.T) {
+	a := serve(t, newWorld(), nil)
+	r := httptest.NewRequest("GET", "/prod", nil)
+	if a.Operator(r) {
+		t.Error("a stranger is the operator")
 	}
-	stranger.AddCookie(login(t, a).cookie)
-	if err := a.Authorize(stranger); err != nil {
-		t.Errorf("the operator: %v", err)
+	r.AddCookie(login(t, a).cookie)
+	if !a.Operator(r) {
+		t.Error("the operator is not")
+	}
+}
+
+// TestWhatAuthorizeRefuses looks at the answer to each kind of refusal; the
+// dashboard's own API does not ask Authorize.
+func TestWhatAuthorizeRefuses(t *testing.T) {
+	var refusal error
+	a := serve(t, newWorld(), func(c *Config) { c.Authorize = func(*http.Request) error { return refusal } })
+	for _, tt := range []struct {
+		kind   error
+		status int
+		header string
+		value  string
+	}{
+		{iot.ErrDenied, 401, "WWW-Authenticate", "Bearer"},
+		{iot.ErrLimit, 429, "Retry-After", "1"},
+		{iot.ErrOverloaded, 503, "Retry-After", "5"},
+	} {
+		refusal = fmt.Errorf("said the gate: %w", tt.kind)
+		res := ask(a, "GET", "/prod/iotdata", "", "Origin", "https://good.example")
+		problem(t, res, tt.status, "said the gate")
+		if got := res.Header.Get(tt.header); got != tt.value {
+			t.Errorf("%v: %s is %q", tt.kind, tt.header, got)
+		}
+		if res := ask(a, "OPTIONS", "/prod/iotdata", "", "Origin", "https://good.example"); res.StatusCode != 204 {
+			t.Errorf("%v: the preflight answers %s", tt.kind, res.Status)
+		}
+		if res := ask(a, "GET", "/api/devices", ""); res.StatusCode != 200 {
+			t.Errorf("%v: the dashboard answers %s", tt.kind, res.Status)
+		}
+	}
+}
+
+func TestLinkToTheNextPageCarriesNoSecret(t *testing.T) {
+	a := serve(t, newWorld(), nil)
+	res := ask(a, "GET", "/prod/iotdata?limit=1&access_token=abc&X-Amz-Signature=def", "")
+	if link := res.Header.Get("Link"); !strings.Contains(link, "limit=1") || strings.Contains(link, "abc") || strings.Contains(link, "def") {
+		t.Errorf("Link: %s", link)
 	}
 }
 

@@ -1,7 +1,10 @@
 package httpapi
 
 import (
+	"maps"
 	"net/http"
+	"net/url"
+	"strings"
 
 	"github.com/fieldline-iot/fieldline/internal/telemetry"
 )
@@ -24,11 +27,19 @@ func (a *API) serveIoTData(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if res.Cursor != "" {
-		next := r.URL.Query()
-		next.Set("cursor", res.Cursor)
-		w.Header().Set("Link", "</prod/iotdata?"+next.Encode()+`>; rel="next"`)
+		w.Header().Set("Link", "</prod/iotdata?"+nextPage(r.URL.Query(), res.Cursor)+`>; rel="next"`)
 	}
 	writeBody(w, http.StatusOK, res.Body)
+}
+
+// nextPage is the query of the page at a cursor, without the token or signature
+// of this one: those are secret or good for one query only.
+func nextPage(query url.Values, cursor string) string {
+	maps.DeleteFunc(query, func(name string, _ []string) bool {
+		return name == "access_token" || strings.HasPrefix(name, "X-Amz-")
+	})
+	query.Set("cursor", cursor)
+	return query.Encode()
 }
 
 // cors lets the web pages that may, read what next answers. A page that may not

@@ -81,11 +81,17 @@ func TestUpgradeRefusals(t *testing.T) {
 	d := open(t, func(c *Config) {
 		c.AllowOrigin = func(origin string) bool { return origin == "https://good.example" }
 		c.Authorize = func(r *http.Request) error {
-			if r.URL.Query().Has("stranger") {
-				return errors.New("log in first")
+			switch query := r.URL.Query(); {
+			case query.Has("stranger"):
+				return fmt.Errorf("log in first: %w", iot.ErrDenied)
+			case query.Has("tenth"):
+				return fmt.Errorf("too many: %w", iot.ErrLimit)
+			case query.Has("keyless"):
+				return fmt.Errorf("no keys: %w", iot.ErrOverloaded)
 			}
 			return nil
 		}
+		c.Subprotocol = "access_token"
 		c.MaxConnections = 1
 	})
 	upgrade := func(header, value, query string) (*http.Response, string) {
@@ -124,6 +130,8 @@ func TestUpgradeRefusals(t *testing.T) {
 		{"a foreign page", "Origin", "https://evil.example", "", 403, "--allow-origin https://evil.example"},
 		{"an unreadable origin", "Origin", "://", "", 403, "--allow-origin"},
 		{"a stranger", "X", "", "?stranger", 401, "log in first"},
+		{"one too many", "X", "", "?tenth", 429, "too many"},
+		{"a token that cannot be checked", "X", "", "?keyless", 503, "no keys"},
 		{"an allowed page", "Origin", "https://good.example", "", 101, ""},
 		{"our own page", "Origin", "http" + strings.TrimSuffix(strings.TrimPrefix(d.url, "ws"), "/prod"), "", 101, ""},
 	}
@@ -137,6 +145,13 @@ func TestUpgradeRefusals(t *testing.T) {
 				<-d.events.ended
 			}
 		})
+	}
+	for offered, want := range map[string]string{"access_token, e30.e30.c2ln": "access_token", "mqtt": ""} {
+		res, _ := upgrade("Sec-WebSocket-Protocol", offered, "")
+		<-d.events.ended
+		if got := res.Header.Get("Sec-WebSocket-Protocol"); res.StatusCode != 101 || got != want {
+			t.Errorf("offered %q: %s with %q", offered, res.Status, got)
+		}
 	}
 	d.join(t)
 	if res, body := upgrade("X", "", ""); res.StatusCode != 503 || !strings.Contains(body, "limit") {

@@ -21,9 +21,9 @@ import (
 const handlerTimeout = 5 * time.Second
 
 // ServeHTTP upgrades a request to a WebSocket connection. It answers 426 what is
-// no upgrade, 403 a page of an origin that is not allowed, 401 what Authorize
-// refuses, 503 beyond MaxConnections and while stopping, and what Handlers.Connect
-// refuses as that says.
+// no upgrade, 403 a page of an origin that is not allowed, 503 beyond
+// MaxConnections and while stopping, and what Authorize and Handlers.Connect refuse
+// as those say.
 //
 // A page of the host that it calls counts as allowed, so who mounts the gateway
 // must have refused foreign Host headers (DNS rebinding).
@@ -40,8 +40,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if g.cfg.Authorize != nil {
 		if err := g.cfg.Authorize(r); err != nil {
-			w.Header().Set("WWW-Authenticate", "Bearer")
-			g.refuse(w, http.StatusUnauthorized, err.Error())
+			g.unauthorized(w, err)
 			return
 		}
 	}
@@ -66,6 +65,21 @@ func (g *Gateway) allowed(origin, host string) bool {
 	return g.cfg.AllowOrigin != nil && g.cfg.AllowOrigin(origin)
 }
 
+// unauthorized answers what Authorize refuses.
+func (g *Gateway) unauthorized(w http.ResponseWriter, err error) {
+	switch {
+	case errors.Is(err, iot.ErrLimit):
+		w.Header().Set("Retry-After", "1")
+		g.refuse(w, http.StatusTooManyRequests, err.Error())
+	case errors.Is(err, iot.ErrOverloaded):
+		w.Header().Set("Retry-After", "5")
+		g.refuse(w, http.StatusServiceUnavailable, err.Error())
+	default:
+		w.Header().Set("WWW-Authenticate", "Bearer")
+		g.refuse(w, http.StatusUnauthorized, err.Error())
+	}
+}
+
 func (g *Gateway) refuse(w http.ResponseWriter, status int, text string) {
 	g.metrics.refused.WithLabelValues(strconv.Itoa(status)).Inc()
 	http.Error(w, text, status)
@@ -86,7 +100,7 @@ func (g *Gateway) connect(w http.ResponseWriter, r *http.Request) bool {
 		}
 	}
 	began := g.recent.end() // before the client can know that it is connected
-	conn, rw, _, err := ws.HTTPUpgrader{Timeout: g.cfg.WriteTimeout}.Upgrade(r, w)
+	conn, rw, _, err := g.upgrader().Upgrade(r, w)
 	if err != nil {
 		g.cfg.Log.LogAttrs(r.Context(), slog.LevelInfo, "upgrade failed", slog.String("source", info.SourceIP), slog.Any("error", err))
 		if conn != nil {
@@ -100,6 +114,13 @@ func (g *Gateway) connect(w http.ResponseWriter, r *http.Request) bool {
 	// A fresh goroutine, so that net/http's buffers and request can be freed.
 	go c.read(readerOf(conn, rw.Reader))
 	return true
+}
+
+func (g *Gateway) upgrader() ws.HTTPUpgrader {
+	return ws.HTTPUpgrader{
+		Timeout:  g.cfg.WriteTimeout,
+		Protocol: func(offered string) bool { return offered == g.cfg.Subprotocol },
+	}
 }
 
 func connectStatus(err error) int {

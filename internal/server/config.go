@@ -26,7 +26,13 @@ type Config struct {
 	GatewayAddr      string
 	GatewayCert      string // PEM files; both or neither
 	GatewayKey       string
-	GatewayOpen      bool // a gateway beyond loopback answers everyone
+	GatewayOpen      bool   // a gateway beyond loopback answers everyone
+	JWTIssuer        string // whose tokens the gateway asks for, also on loopback; "" is nobody's
+	JWTAudiences     []string
+	ConnectRate      int // new WebSocket connections a second; 0 is without bound
+	ConnectBurst     int
+	RequestRate      int // requests of the HTTP API a second; 0 is without bound
+	RequestBurst     int
 	AllowOrigins     []string
 	ControlAddr      string
 
@@ -55,6 +61,10 @@ func DefaultConfig() Config {
 		DeviceHTTPSAddr: "127.0.0.1:8443",
 		GatewayAddr:     "127.0.0.1:8080",
 		ControlAddr:     "127.0.0.1:4566",
+		ConnectRate:     500, // these four are API Gateway's
+		ConnectBurst:    500,
+		RequestRate:     10_000,
+		RequestBurst:    5_000,
 		Account:         iot.Account{Region: "us-east-1", ID: "123456789012"},
 		Hostnames:       []string{"localhost"},
 	}
@@ -82,6 +92,9 @@ func (c *Config) Validate() error {
 	}
 	if c.MQTTAddr != "" && !c.AllowPlainRemote && !loopback(c.MQTTAddr) {
 		return fmt.Errorf("--mqtt-addr %s is reachable from other machines and asks for no certificate: use a loopback address, or add --allow-plain-remote on a network you trust", c.MQTTAddr)
+	}
+	if err := c.validateGate(); err != nil {
+		return err
 	}
 	return c.validateAddrs()
 }

@@ -22,12 +22,10 @@ func (i issuer) IssueKeys(active bool) (c iot.Certificate, privateKeyPEM, public
 // buildControl builds the control door.
 func (s *Server) buildControl(sockets *listeners) (err error) {
 	s.control, err = awsapi.New(awsapi.Config{
-		Listener: sockets.control,
-		Account:  s.cfg.Account,
-		Endpoint: s.cfg.Hostnames[0],
-		Secret: func(key string) (string, bool) {
-			return s.credentials.SecretAccessKey, key == s.credentials.AccessKeyID
-		},
+		Listener:          sockets.control,
+		Account:           s.cfg.Account,
+		Endpoint:          s.cfg.Hostnames[0],
+		Secret:            s.secret,
 		Authority:         issuer{s.authority},
 		Things:            s.store,
 		ThingAttachments:  s.store,
@@ -46,6 +44,11 @@ func (s *Server) buildControl(sockets *listeners) (err error) {
 		Log:               s.log,
 	})
 	return err
+}
+
+// secret returns the secret of an access key: there is one.
+func (s *Server) secret(accessKeyID string) (string, bool) {
+	return s.credentials.SecretAccessKey, accessKeyID == s.credentials.AccessKeyID
 }
 
 // publish takes in an operator's message. The store's bound on one commit is the

@@ -6,9 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"strings"
 
+	"github.com/fieldline-iot/fieldline/internal/auth"
+	"github.com/fieldline-iot/fieldline/internal/awsapi"
 	"github.com/fieldline-iot/fieldline/internal/broker"
 	"github.com/fieldline-iot/fieldline/internal/httpapi"
 	"github.com/fieldline-iot/fieldline/internal/iot"
@@ -69,11 +70,13 @@ func (s *Server) buildGateway(sockets *listeners) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := s.buildGate(); err != nil {
+		return err
+	}
 	s.push, err = push.New(push.Config{
 		Readings: s.store, Handlers: s.functions, AllowOrigin: s.cfg.allowOrigin,
-		// The HTTP door is built below, because it holds the WebSocket's handler.
-		Authorize: func(r *http.Request) error { return s.http.Authorize(r) },
-		Log:       s.log, Metrics: s.metrics,
+		Authorize: s.gate.connect, Subprotocol: auth.Subprotocol,
+		Log: s.log, Metrics: s.metrics,
 	})
 	if err != nil {
 		return err
@@ -82,11 +85,8 @@ func (s *Server) buildGateway(sockets *listeners) (err error) {
 		Listener: sockets.gateway, TLS: certificates,
 		WebSocket: s.push, Readings: s.store, Devices: s.store, Sight: sight{s}, Add: s.addDevice,
 		Session: s.session(), URL: s.GatewayURL(), Hosts: s.cfg.Hostnames, AllowOrigin: s.cfg.allowOrigin,
-		OpenLooking: s.cfg.GatewayOpen || loopback(s.addresses.Gateway), Dashboard: web.Files(), Ready: s.store.Writable, Log: s.log,
+		Authorize: s.gate.request, OpenLooking: s.access() == awsapi.GatewayOpen, Dashboard: web.Files(), Ready: s.store.Writable, Log: s.log,
 	})
-	if err == nil && s.cfg.GatewayOpen && !loopback(s.addresses.Gateway) {
-		s.log.Warn("--gateway-open: everyone who reaches the gateway may read every device", "addr", s.addresses.Gateway)
-	}
 	return err
 }
 

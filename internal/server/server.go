@@ -56,6 +56,7 @@ type Server struct {
 	taps       *taps
 	ingest     *ingest.Ingest
 	broker     *broker.Broker
+	gate       gate
 	push       *push.Gateway
 	http       *httpapi.API
 	control    *awsapi.API
@@ -198,6 +199,7 @@ func (s *Server) Run(ctx context.Context, readyFile string, ready func()) error 
 	committer.Go(part(commits, stop, "store", func(ctx context.Context) error { return s.store.Run(ctx, s.ingest.Release) }))
 	engines.Go(part(accepted, stop, "outbox", s.dispatcher.Run))
 	engines.Go(part(accepted, stop, "retention", s.retain))
+	engines.Go(part(accepted, stop, "gate", s.warnOpen))
 	doors.Go(part(ctx, stop, "devices", s.broker.Run))
 	doors.Go(part(ctx, stop, "gateway", s.http.Run))
 	doors.Go(part(ctx, stop, "websocket", s.push.Run))

@@ -46,7 +46,7 @@ func (s *Server) status() awsapi.Status {
 	return awsapi.Status{
 		Version: s.cfg.Version, Started: s.started, Region: s.cfg.Account.Region, Account: s.cfg.Account.ID,
 		Endpoint: s.cfg.Hostnames[0], Addresses: s.addresses.Addresses,
-		WebSocketAPIID: websocketAPIID, WebSocketURL: s.WebSocketURL(), GatewayURL: s.GatewayURL(),
+		WebSocketAPIID: websocketAPIID, WebSocketURL: s.WebSocketURL(), GatewayURL: s.GatewayURL(), GatewayAccess: s.access(),
 		Clients: len(s.broker.Clients()), Connections: s.WebSocketClients(),
 		OldestSeq: s.store.OldestSeq(), LastSeq: s.store.LastSeq(),
 	}
