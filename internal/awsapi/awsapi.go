@@ -55,6 +55,7 @@ type Config struct {
 	Permissions       Permissions
 
 	Logs Logs // none: no CloudWatch Logs
+	IAM  IAM  // none: no IAM
 
 	// Publish takes a message in and returns when its effects are durable, or
 	// with the reason why nothing of it was applied.

@@ -51,6 +51,7 @@ type service struct {
 func (a *API) newServices() map[string]*service {
 	services := a.everyService()
 	for name, there := range map[string]bool{
+		"iam":  a.cfg.IAM.complete(),
 		"logs": a.cfg.Logs.complete(),
 	} {
 		if !there {
@@ -73,6 +74,7 @@ func (a *API) everyService() map[string]*service {
 			label: "fieldline", title: "Fieldline", anyRegion: true, wire: restJSON{}, words: iotWords(),
 			find: newRoutes(a.fieldlineOperations()).find("Fieldline"),
 		},
+		"iam":  a.iamService(),
 		"logs": a.logsService(),
 	}
 }
