@@ -54,6 +54,9 @@ type Config struct {
 	Functions         Functions
 	Permissions       Permissions
 
+	Logs Logs // none: no CloudWatch Logs
+	IAM  IAM  // none: no IAM
+
 	// Publish takes a message in and returns when its effects are durable, or
 	// with the reason why nothing of it was applied.
 	Publish func(ctx context.Context, m *iot.Message) error

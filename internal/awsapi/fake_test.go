@@ -406,7 +406,7 @@ func (m *memory) config() Config {
 		Account: testAccount(), Endpoint: "iot.example", Now: testNow,
 		Secret: func(key string) (string, bool) { return testSecret, key == testKey },
 		Things: m, ThingAttachments: m, Certificates: m, Policies: m, PolicyAttachments: m, Authority: m,
-		RuleReader: m, RuleEditor: m, Functions: m, Permissions: m, Publish: m.publish, Insight: m.insight(),
+		RuleReader: m, RuleEditor: m, Functions: m, Permissions: m, Publish: m.publish, Insight: m.insight(), Logs: newFakeLogs(), IAM: newFakeIAM(),
 		MetricsHandler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "fieldline_up 1") }),
 	}
 }

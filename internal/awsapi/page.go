@@ -3,6 +3,7 @@ package awsapi
 import (
 	"encoding/base64"
 	"fmt"
+	"strconv"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
 )
@@ -35,6 +36,30 @@ func (q *request) paging(token, size string, largest int) (p paging, err error) 
 	p.after = string(after)
 	p.size, err = q.integer(size, 1, largest, largest)
 	return p, err
+}
+
+// bodyPage is a page of an operation that has its token and limit in the body.
+func bodyPage(token string, limit *int, largest, absent int) (p paging, err error) {
+	after, err := base64.StdEncoding.DecodeString(token)
+	if err != nil {
+		return p, fmt.Errorf("nextToken is not one that a page ended with: %w", iot.ErrInvalid)
+	}
+	p.after = string(after)
+	p.size, err = bodyLimit(limit, largest, absent)
+	return p, err
+}
+
+// bodyLimit checks the member limit of a body, from 1 to largest.
+func bodyLimit(limit *int, largest, absent int) (int, error) {
+	switch {
+	case limit == nil:
+		return absent, nil
+	case *limit < 1:
+		return 0, unmet("limit", strconv.Itoa(*limit), "have value greater than or equal to 1")
+	case *limit > largest:
+		return 0, unmet("limit", strconv.Itoa(*limit), fmt.Sprintf("have value less than or equal to %d", largest))
+	}
+	return *limit, nil
 }
 
 // take ends a page: of the nouns behind p.after, which are one more than the

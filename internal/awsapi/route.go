@@ -39,13 +39,30 @@ type service struct {
 	wire      wire
 	words     vocabulary
 	maxBody   int64 // of a request, in bytes; 0: maxBody
+	// operations are those that the service performs.
+	operations []operation
 	// find returns the operation that a request asks for, with the request's
 	// labels set, or an error that names what is not supported.
 	find func(q *request) (operation, error)
 }
 
-// newServices returns the services by their SigV4 signing names.
+// newServices returns the services whose engines are there, by their SigV4
+// signing names.
 func (a *API) newServices() map[string]*service {
+	services := a.everyService()
+	for name, there := range map[string]bool{
+		"iam":  a.cfg.IAM.complete(),
+		"logs": a.cfg.Logs.complete(),
+	} {
+		if !there {
+			delete(services, name)
+		}
+	}
+	return services
+}
+
+// everyService returns all services, also those whose engines are not there.
+func (a *API) everyService() map[string]*service {
 	iotOperations := slices.Concat(a.thingOperations(), a.certificateOperations(), a.policyOperations(),
 		a.attachmentOperations(), a.ruleOperations(), a.endpointOperations())
 	return map[string]*service{
@@ -57,6 +74,8 @@ func (a *API) newServices() map[string]*service {
 			label: "fieldline", title: "Fieldline", anyRegion: true, wire: restJSON{}, words: iotWords(),
 			find: newRoutes(a.fieldlineOperations()).find("Fieldline"),
 		},
+		"iam":  a.iamService(),
+		"logs": a.logsService(),
 	}
 }
 
@@ -69,7 +88,7 @@ func restService(name, title string, w wire, words vocabulary, operations []oper
 		}
 	}
 	routes.sort()
-	return &service{label: name, title: title, wire: w, words: words, find: routes.find(title)}
+	return &service{label: name, title: title, wire: w, words: words, operations: operations, find: routes.find(title)}
 }
 
 // targetService is a service whose operations X-Amz-Target names, behind a
@@ -83,7 +102,7 @@ func targetService(name, title, prefix string, w wire, words vocabulary, operati
 		}
 		return named(operations, title, asked)
 	}
-	return &service{label: name, title: title, wire: w, words: words, find: find}
+	return &service{label: name, title: title, wire: w, words: words, operations: operations, find: find}
 }
 
 // queryService is a service of the query protocol: the parameter Action names
@@ -96,7 +115,7 @@ func queryService(name, title, namespace string, operations []operation) *servic
 		}
 		return named(operations, title, action)
 	}
-	return &service{label: name, title: title, anyRegion: true, wire: query{namespace}, words: stsWords(), find: find}
+	return &service{label: name, title: title, anyRegion: true, wire: query{namespace}, words: stsWords(), operations: operations, find: find}
 }
 
 // named returns the operation of a name, or refuses what is not there by it.

@@ -18,6 +18,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -45,13 +46,18 @@ type Functions interface {
 	Evaluate(function string, dst []iot.Effect, event []byte, origin iot.Origin) ([]iot.Effect, error)
 }
 
-// Config is what an Engine needs. Log nil discards; Metrics nil registers none.
+// Config is what an Engine needs. Log nil discards; Metrics nil registers none;
+// Now nil is time.Now.
 type Config struct {
 	Account   iot.Account
 	Store     Store
 	Functions Functions
-	Log       *slog.Logger
-	Metrics   prometheus.Registerer
+	// Logs takes what AWS IoT logs of rules: each failure, and while Log takes
+	// debug lines each match and execution too. It must not block. nil discards.
+	Logs    func(iot.LogEvent)
+	Now     func() time.Time
+	Log     *slog.Logger
+	Metrics prometheus.Registerer
 }
 
 // Engine holds the rules in force. It is safe for concurrent use.
@@ -68,6 +74,9 @@ type Engine struct {
 func New(cfg Config) (*Engine, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
 	}
 	e := &Engine{cfg: cfg, byName: make(map[string]*compiled)}
 	rules, err := cfg.Store.Rules()

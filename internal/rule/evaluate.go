@@ -42,6 +42,10 @@ func (e *Engine) evaluate(dst []iot.Effect, c *compiled, m *iot.Message) []iot.E
 		c.skipped(e, m, "the rule is disabled (aws iot enable-topic-rule --rule-name "+c.rule.Name+")")
 		return dst
 	}
+	logs := e.logsSuccess()
+	if logs {
+		c.logMatch(e, m)
+	}
 	r := &run{engine: e, rule: c, message: m, env: &iotsql.Env{Message: m, Account: e.cfg.Account}}
 	result, err := c.statement.Eval(r.env)
 	if err != nil {
@@ -59,6 +63,9 @@ func (e *Engine) evaluate(dst []iot.Effect, c *compiled, m *iot.Message) []iot.E
 			continue
 		}
 		dst = next
+		if logs {
+			c.logExecution(e, m, a.name())
+		}
 	}
 	if len(failures) < len(c.actions) || len(c.actions) == 0 {
 		c.counters.fired.Add(1)

@@ -62,6 +62,9 @@ func (c *compiled) failed(e *Engine, m *iot.Message, f failure) {
 	c.counters.mu.Lock()
 	c.counters.lastError = reason
 	c.counters.mu.Unlock()
+	if e.cfg.Logs != nil {
+		c.writeLog(e, m, logEntry{Level: "ERROR", Status: "Failure", Event: "RuleExecution", Action: f.action, Details: reason})
+	}
 	if c.counters.first(reason) {
 		e.cfg.Log.LogAttrs(context.Background(), slog.LevelWarn, "rule did not fire", slog.String("rule", c.rule.Name),
 			slog.String("action", f.action), slog.String("topic", m.Topic),

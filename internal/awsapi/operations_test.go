@@ -1,0 +1,91 @@
+package awsapi
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// The documents that show the compatibility table, and where in README it is.
+const (
+	operationsFile = "../../docs/aws-operations.md"
+	readmeFile     = "../../README.md"
+	readmeBegin    = "<!-- operations: written by go test ./internal/awsapi -run Documents -update -->\n"
+	readmeEnd      = "<!-- end of operations -->\n"
+)
+
+func TestSupportedOperationsAreAWSs(t *testing.T) {
+	for _, s := range Operations() {
+		names := namesOf(s.Name)
+		for _, op := range s.Operations {
+			if op.Supported && !slices.Contains(names, op.Name) {
+				t.Errorf("AWS's model of %s has no %s", s.Title, op.Name)
+			}
+		}
+	}
+}
+
+func TestDocumentsShowTheOperations(t *testing.T) {
+	checkDocument(t, operationsFile, operationsDocument())
+	text, err := os.ReadFile(readmeFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, begins := strings.Cut(string(text), readmeBegin)
+	_, after, ends := strings.Cut(rest, readmeEnd)
+	if !begins || !ends {
+		t.Fatalf("%s lacks the lines %s and %s", readmeFile, readmeBegin, readmeEnd)
+	}
+	checkDocument(t, readmeFile, before+readmeBegin+operationsSummary()+readmeEnd+after)
+}
+
+// checkDocument compares a document with what the code says, or writes it.
+func checkDocument(t *testing.T, path, want string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if have, err := os.ReadFile(path); err != nil || string(have) != want {
+		t.Errorf("%s is stale (%v): go test ./internal/awsapi -run Documents -update", path, err)
+	}
+}
+
+func supportedOf(s ServiceSupport) (names []string) {
+	for _, op := range s.Operations {
+		if op.Supported {
+			names = append(names, op.Name)
+		}
+	}
+	return names
+}
+
+func operationsSummary() string {
+	var b strings.Builder
+	b.WriteString("| AWS service | operations here | of AWS's |\n|---|---|---|\n")
+	for _, s := range Operations() {
+		fmt.Fprintf(&b, "| %s | %d | %d |\n", s.Title, len(supportedOf(s)), len(s.Operations))
+	}
+	return b.String()
+}
+
+func operationsDocument() string {
+	var b strings.Builder
+	b.WriteString("# AWS operations\n\nWritten from the code by `go test ./internal/awsapi -run Documents -update`. What is\n" +
+		"refused answers `UnsupportedOperationException` with the operation's name. A member of\na supported operation that Fieldline does not take is refused by its name too.\n")
+	for _, s := range Operations() {
+		fmt.Fprintf(&b, "\n## %s\n\n%d of %d operations.\n\n| operation | status |\n|---|---|\n", s.Title, len(supportedOf(s)), len(s.Operations))
+		for _, op := range s.Operations {
+			status := "refused"
+			if op.Supported {
+				status = "**supported**"
+			}
+			fmt.Fprintf(&b, "| %s | %s |\n", op.Name, status)
+		}
+	}
+	return b.String()
+}

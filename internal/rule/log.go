@@ -1,0 +1,61 @@
+package rule
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+
+	"github.com/google/uuid"
+
+	"github.com/fieldline-iot/fieldline/internal/iot"
+)
+
+// logGroup is where AWS IoT writes what its rules did. Here each rule has a stream
+// of its name in it.
+const logGroup = "AWSIotLogsV2"
+
+// logEntry is one line of it (AWS IoT developer guide, CloudWatch Logs entries).
+type logEntry struct {
+	Timestamp string       `json:"timestamp"`
+	Level     string       `json:"logLevel"`
+	Trace     string       `json:"traceId"`
+	Account   string       `json:"accountId"`
+	Status    string       `json:"status"`
+	Event     string       `json:"eventType"` // RuleMatch or RuleExecution
+	Protocol  iot.Protocol `json:"protocol,omitempty"`
+	Client    string       `json:"clientId,omitempty"`
+	Topic     string       `json:"topicName"`
+	Rule      string       `json:"ruleName"`
+	Action    string       `json:"ruleAction,omitempty"`
+	Principal string       `json:"principalId,omitempty"`
+	Details   string       `json:"details,omitempty"`
+}
+
+// logsSuccess reports whether what went well is logged too: at debug only, since
+// every message would be.
+func (e *Engine) logsSuccess() bool {
+	return e.cfg.Logs != nil && e.cfg.Log.Enabled(context.Background(), slog.LevelDebug)
+}
+
+// logMatch logs that a message met a rule's filter.
+func (c *compiled) logMatch(e *Engine, m *iot.Message) {
+	c.writeLog(e, m, logEntry{Level: "DEBUG", Status: "Success", Event: "RuleMatch"})
+}
+
+// logExecution logs that an action did its work.
+func (c *compiled) logExecution(e *Engine, m *iot.Message, action string) {
+	c.writeLog(e, m, logEntry{Level: "DEBUG", Status: "Success", Event: "RuleExecution", Action: action})
+}
+
+// writeLog completes an entry and hands it on.
+func (c *compiled) writeLog(e *Engine, m *iot.Message, entry logEntry) {
+	at := e.cfg.Now()
+	entry.Timestamp, entry.Trace, entry.Account = at.UTC().Format("2006-01-02 15:04:05.000"), uuid.NewString(), e.cfg.Account.ID
+	entry.Protocol, entry.Client, entry.Topic = m.Origin.Protocol, m.Origin.ClientID, m.Topic
+	entry.Rule, entry.Principal = c.rule.Name, m.Origin.Principal
+	text, err := json.Marshal(entry)
+	if err != nil { // texts always encode
+		return
+	}
+	e.cfg.Logs(iot.LogEvent{Group: logGroup, Stream: c.rule.Name, At: at, Text: string(text)})
+}
