@@ -37,9 +37,12 @@ type process struct {
 
 	peak atomic.Int64 // bytes that were resident at most
 
-	broken bool        // it must not be used again; of the invocation that has the process
-	gone   bool        // it has ended; guarded by Pool.mu
-	retire *time.Timer // of an idle process; guarded by Pool.mu
+	broken bool // it must not be used again; of the invocation that has the process
+
+	// Guarded by Pool.mu.
+	gone      bool        // it has ended
+	retired   bool        // it is being ended for having been idle too long
+	idleTimer *time.Timer // retires an idle process
 }
 
 // entrypointError says that the bootstrap cannot be executed.
