@@ -66,11 +66,11 @@ func (g *Gate) decide(r *http.Request) (reason string, err error) {
 		return ReasonSignature, err
 	}
 	if g.cfg.JWT == nil {
-		return ReasonMissing, fmt.Errorf("this gateway answers its operator only: open the link that fieldline login prints, sign the request with the access key of the data folder, or start the server with --jwt-issuer or --gateway-open: %w", iot.ErrDenied)
+		return ReasonMissing, denied("this gateway answers its operator only: open the link that fieldline login prints, sign the request with the access key of the data folder, or start the server with --jwt-issuer or --gateway-open")
 	}
 	token := token(r)
 	if token == "" {
-		return ReasonMissing, fmt.Errorf("a token of %s is needed, as Authorization: Bearer, as ?access_token= or as the subprotocol behind %s; or a signature (SigV4): %w", g.cfg.JWT.keys.issuer, Subprotocol, iot.ErrDenied)
+		return ReasonMissing, denied("a token of %s is needed, as Authorization: Bearer, as ?access_token= or as the subprotocol behind %s; or a signature (SigV4) with the server's access key", g.cfg.JWT.keys.issuer, Subprotocol)
 	}
 	_, err = g.cfg.JWT.Verify(r.Context(), token)
 	if errors.Is(err, iot.ErrOverloaded) {

@@ -53,10 +53,10 @@ func (i *IAM) VerifyIAM(r *http.Request, body []byte) (accessKey string, err err
 		}
 	}
 	if err != nil {
-		return "", fmt.Errorf("%w: %w", err, iot.ErrDenied)
+		return "", denied("%s", err)
 	}
 	if scope.Service != iamService || scope.Region != i.region {
-		return "", fmt.Errorf("the request is signed for %.40q in %.40q: sign it for %s in %s: %w", scope.Service, scope.Region, iamService, i.region, iot.ErrDenied)
+		return "", denied("the request is signed for %.40q in %.40q: sign it for %s in %s", scope.Service, scope.Region, iamService, i.region)
 	}
 	return scope.AccessKeyID, nil
 }

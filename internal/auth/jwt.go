@@ -179,6 +179,12 @@ func moment(claim any) (at time.Time, ok bool) {
 	return time.UnixMilli(int64(seconds * 1000)), true
 }
 
-func refused(format string, args ...any) error {
-	return fmt.Errorf("the token %s: %w", fmt.Sprintf(format, args...), iot.ErrDenied)
-}
+func refused(format string, args ...any) error { return denied("the token "+format, args...) }
+
+// denial is an [iot.ErrDenied] whose whole text is for the client.
+type denial string
+
+func (d denial) Error() string        { return string(d) }
+func (d denial) Is(target error) bool { return target == iot.ErrDenied }
+
+func denied(format string, args ...any) error { return denial(fmt.Sprintf(format, args...)) }

@@ -119,6 +119,12 @@ func TestUpgradeRefusals(t *testing.T) {
 		}
 		return res, string(body)
 	}
+	// left waits until a client that got as far as Connect has given its place back.
+	left := func() {
+		t.Helper()
+		<-d.events.ended
+		d.running.Wait()
+	}
 	tests := []struct {
 		name, header, value, query string
 		status                     int
@@ -142,13 +148,13 @@ func TestUpgradeRefusals(t *testing.T) {
 				t.Errorf("%s: %s", res.Status, body)
 			}
 			if tt.status == 101 || strings.HasPrefix(tt.header, "Sec-") { // it got as far as Connect
-				<-d.events.ended
+				left()
 			}
 		})
 	}
 	for offered, want := range map[string]string{"access_token, e30.e30.c2ln": "access_token", "mqtt": ""} {
 		res, _ := upgrade("Sec-WebSocket-Protocol", offered, "")
-		<-d.events.ended
+		left()
 		if got := res.Header.Get("Sec-WebSocket-Protocol"); res.StatusCode != 101 || got != want {
 			t.Errorf("offered %q: %s with %q", offered, res.Status, got)
 		}

@@ -115,7 +115,9 @@ class DeviceView {
     } catch (cause) {
       if (stopped()) return;
       const error = asApiError(cause);
-      setText(this.#note, `The history could not be loaded: ${error.message}. It is tried again when the connection returns.`);
+      // The details, below, say how to log in.
+      const why = error.status === 401 ? "" : `The history could not be loaded: ${error.message}. It is tried again when the connection returns.`;
+      setText(this.#note, why);
       const off = this.#context.feed.live.state.listen(({ kind }) => kind === "live" && (off(), void this.#history()));
       this.#context.scope.add(off);
     }
