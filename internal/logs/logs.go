@@ -33,6 +33,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -138,7 +139,7 @@ func (l *Logs) Run(ctx context.Context) error {
 // what becomes of a line that does not fit. A text beyond 256 KB is cut.
 func (l *Logs) Write(e iot.LogEvent) {
 	if len(e.Text) > maxMessage {
-		e.Text = e.Text[:maxMessage]
+		e.Text = strings.ToValidUTF8(e.Text[:maxMessage], "")
 	}
 	if validGroup(e.Group) != nil || validStream(e.Stream) != nil || !l.queue.add(e) {
 		l.dropped.Inc()
