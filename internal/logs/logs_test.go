@@ -221,10 +221,12 @@ func TestAFloodedQueueSaysWhatItDropped(t *testing.T) {
 func TestLinesThatCannotBeStoredAreSaidLater(t *testing.T) {
 	l, m := newLogs(t, Config{})
 	m.refuse = iot.ErrNoSpace
-	l.Write(line("g", "s", "lost", now))
-	l.flush()
+	for range 3 {
+		l.Write(line("g", "s", "lost", now))
+		l.flush()
+	}
 	m.refuse = nil
-	if got := linesOf(l); !slices.Equal(got, []string{"1 lines dropped"}) {
+	if got := linesOf(l); !slices.Equal(got, []string{"3 lines dropped"}) {
 		t.Errorf("%q", got)
 	}
 }
