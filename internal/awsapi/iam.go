@@ -221,7 +221,7 @@ type iamPage struct {
 func page[T any](f iamForm, all []T, name func(*T) string) ([]T, iamPage, error) {
 	after, err := base64.StdEncoding.DecodeString(f.Get("Marker"))
 	if err != nil {
-		return nil, iamPage{}, fmt.Errorf("Marker is not one that a page ended with: %w", iot.ErrInvalid)
+		return nil, iamPage{}, fmt.Errorf("marker is not one that a page ended with: %w", iot.ErrInvalid)
 	}
 	p := paging{after: string(after)}
 	if p.size, err = f.number("MaxItems", 1, 1000, 100); err != nil {

@@ -15,7 +15,7 @@ import (
 const (
 	maxMessage = 256 << 10 // bytes of one
 	pageBytes  = 1 << 20   // of a page of events, as on AWS
-	pageScan   = 100_000   // events that one page looks at
+	pageScan   = 16 << 20  // bytes of events, counted as AWS does, that one page looks at
 
 	tooOld = 14 * 24 * time.Hour
 	tooNew = 2 * time.Hour
@@ -79,7 +79,7 @@ func checkBatch(events []iot.LogEvent) error {
 // Events returns a page of the events that a query selects. The error wraps
 // [iot.ErrNotFound] without the group or one of the streams, and [iot.ErrInvalid]
 // or [iot.ErrUnsupported] for a pattern. A page may be empty and yet have a Next:
-// it ends after looking at so many events.
+// it ends after looking at 16 MB of events.
 func (l *Logs) Events(q iot.LogQuery) (iot.LogPage, error) {
 	match, err := parsePattern(q.Pattern)
 	if err != nil {
@@ -94,9 +94,9 @@ func (l *Logs) Events(q iot.LogQuery) (iot.LogPage, error) {
 		}
 	}
 	var page iot.LogPage
-	size, seen := 0, 0
+	size, seen := 0, int64(0)
 	err = l.walk(&q, func(p iot.LogPosition, e iot.LogEntry) bool {
-		seen++
+		seen += eventSize(e.Text)
 		selected := wanted(&q, e.Stream) && match(e.Text)
 		if seen > pageScan || selected && (len(page.Entries) == q.Limit || len(page.Entries) > 0 && size+len(e.Text) > pageBytes) {
 			if q.Backward {
@@ -173,20 +173,26 @@ const (
 )
 
 // Lines returns a group's lines from number from on, in the order in which they
-// came; of many, the latest 1,000, each cut to 2 KB. The error wraps
-// [iot.ErrNotFound] without the group.
-func (l *Logs) Lines(group string, from uint64) ([]iot.LogLine, error) {
-	if _, err := l.Group(group); err != nil {
-		return nil, err
+// came; of many, the latest 1,000, each cut to 2 KB. A number that the group has
+// not reached is of an earlier group of that name: then all lines are meant. The
+// error wraps [iot.ErrNotFound] without the group.
+func (l *Logs) Lines(name string, from uint64) ([]iot.LogLine, error) {
+	l.flush()
+	var g group
+	if err := load(l.cfg.Records, groupKey(name), &g); err != nil {
+		return nil, noGroup(name, err)
+	}
+	if from > g.Next {
+		from = 0
 	}
 	var lines []iot.LogLine
-	r := iot.KeyRange{From: numberKey(group, from), To: allWith(within(kindNumber, group)).To, Desc: true}
+	r := iot.KeyRange{From: numberKey(name, from), To: allWith(within(kindNumber, name)).To, Desc: true}
 	err := l.cfg.Records.Scan(r, func(key, value []byte) (bool, error) {
 		if len(value) != 8 {
 			return false, fmt.Errorf("log number record of %d bytes", len(value))
 		}
 		p := iot.LogPosition{At: int64(binary.BigEndian.Uint64(value)), N: binary.BigEndian.Uint64(key[len(key)-8:])}
-		event, err := l.cfg.Records.Get(eventKey(group, p))
+		event, err := l.cfg.Records.Get(eventKey(name, p))
 		if errors.Is(err, iot.ErrNotFound) { // dropped since the scan began
 			return true, nil
 		}

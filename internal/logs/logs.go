@@ -33,6 +33,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -138,7 +139,7 @@ func (l *Logs) Run(ctx context.Context) error {
 // what becomes of a line that does not fit. A text beyond 256 KB is cut.
 func (l *Logs) Write(e iot.LogEvent) {
 	if len(e.Text) > maxMessage {
-		e.Text = e.Text[:maxMessage]
+		e.Text = strings.ToValidUTF8(e.Text[:maxMessage], "")
 	}
 	if validGroup(e.Group) != nil || validStream(e.Stream) != nil || !l.queue.add(e) {
 		l.dropped.Inc()
@@ -151,15 +152,16 @@ func (l *Logs) flush() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	events, lost := l.queue.take()
+	said := events
 	for _, lost := range lost {
-		events = append(events, iot.LogEvent{
+		said = append(said, iot.LogEvent{
 			Group: lost.group, Stream: lost.stream, At: l.cfg.Now(), Text: fmt.Sprintf("%d lines dropped", lost.lines),
 		})
 	}
-	if len(events) == 0 {
+	if len(said) == 0 {
 		return
 	}
-	err := l.store(events)
+	err := l.store(said)
 	switch {
 	case err == nil:
 		l.failing = false
@@ -169,8 +171,11 @@ func (l *Logs) flush() {
 		l.cfg.Log.Warn("logs: lines are dropped, as they cannot be stored", "error", err)
 	}
 	l.dropped.Add(float64(len(events)))
+	for _, lost := range lost {
+		l.queue.lose(lost.group, lost.stream, lost.lines)
+	}
 	for _, e := range events {
-		l.queue.lose(e)
+		l.queue.lose(e.Group, e.Stream, 1)
 	}
 }
 

@@ -137,6 +137,12 @@ func TestAReaderSeesWhatWasWritten(t *testing.T) {
 	if err != nil || len(lines) != 2 || lines[0].N != 1 || lines[0].Text != "one" || lines[1].Text != "three" {
 		t.Errorf("lines from 1 on, as they came: %v, %v", lines, err)
 	}
+	if lines, err := l.Lines("g", 9); err != nil || len(lines) != 3 {
+		t.Errorf("lines from a number of an earlier group: %v, %v", lines, err)
+	}
+	if lines, err := l.Lines("g", 3); err != nil || len(lines) != 0 {
+		t.Errorf("lines from the end: %v, %v", lines, err)
+	}
 	if _, err := l.Lines("nobody", 0); !errors.Is(err, iot.ErrNotFound) {
 		t.Errorf("lines of no group: %v", err)
 	}
@@ -176,6 +182,27 @@ func TestPagesMeetWithoutGapOrOverlap(t *testing.T) {
 	}
 }
 
+func TestAPageEndsThoughNothingMatches(t *testing.T) {
+	l, _ := newLogs(t, Config{QueueBytes: 1 << 30})
+	for i := range 2 * pageScan / maxMessage {
+		l.Write(line("g", "s", strings.Repeat("x", maxMessage), now.Add(time.Duration(i)*time.Millisecond)))
+	}
+	l.Write(line("g", "s", "wanted", now.Add(time.Second)))
+	q := iot.LogQuery{Group: "g", To: 1 << 62, Limit: 10, Pattern: "wanted"}
+	first, err := l.Events(q)
+	if err != nil || len(first.Entries) != 0 || first.Next == nil {
+		t.Fatalf("the first page has %d events and goes on at %v: %v", len(first.Entries), first.Next, err)
+	}
+	for q.Start = first.Next; q.Start != nil; q.Start = first.Next {
+		if first, err = l.Events(q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(first.Entries) != 1 {
+		t.Errorf("the last page has %d events", len(first.Entries))
+	}
+}
+
 func TestAFloodedQueueSaysWhatItDropped(t *testing.T) {
 	l, _ := newLogs(t, Config{QueueBytes: 4 * 1000})
 	for range 30 {
@@ -194,10 +221,12 @@ func TestAFloodedQueueSaysWhatItDropped(t *testing.T) {
 func TestLinesThatCannotBeStoredAreSaidLater(t *testing.T) {
 	l, m := newLogs(t, Config{})
 	m.refuse = iot.ErrNoSpace
-	l.Write(line("g", "s", "lost", now))
-	l.flush()
+	for range 3 {
+		l.Write(line("g", "s", "lost", now))
+		l.flush()
+	}
 	m.refuse = nil
-	if got := linesOf(l); !slices.Equal(got, []string{"1 lines dropped"}) {
+	if got := linesOf(l); !slices.Equal(got, []string{"3 lines dropped"}) {
 		t.Errorf("%q", got)
 	}
 }
@@ -268,8 +297,10 @@ func TestPutEventsSaysWhatItRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	events := []iot.LogEvent{
-		{At: now.AddDate(0, 0, -20), Text: "too old"}, {At: now.AddDate(0, 0, -5), Text: "expired"},
-		{At: now, Text: "taken"}, {At: now.Add(3 * time.Hour), Text: "too new"},
+		{At: now.AddDate(0, 0, -20), Text: "too old"},
+		{At: now.AddDate(0, 0, -5), Text: "expired"},
+		{At: now, Text: "taken"},
+		{At: now.Add(3 * time.Hour), Text: "too new"},
 	}
 	refused, err := l.PutEvents("g", "s", events)
 	if want := (iot.LogRejections{TooOld: 1, Expired: 2, TooNew: 3}); err != nil || refused != want {

@@ -3,6 +3,7 @@ package logs
 import (
 	"fmt"
 	"regexp"
+	"regexp/syntax"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -128,16 +129,26 @@ func quoted(text string) (value, rest string, err error) {
 	return "", "", fmt.Errorf("the filter pattern has a double quote that is not closed: %w", iot.ErrInvalid)
 }
 
+// maxProgram bounds a regular expression, in instructions of its program: a step
+// of matching may cost as many.
+const maxProgram = 500
+
 // parseRegexp reads a regular expression between percent signs. Go's engine takes
-// time in proportion to the message, whatever the expression.
+// time in proportion to the message times the expression's program.
 func parseRegexp(text string) (expression *regexp.Regexp, rest string, err error) {
 	end := strings.IndexByte(text[1:], '%')
 	if end < 0 {
 		return nil, "", fmt.Errorf("the filter pattern has a regular expression without its closing %%: %w", iot.ErrInvalid)
 	}
-	expression, err = regexp.Compile(text[1 : end+1])
+	source := text[1 : end+1]
+	tree, err := syntax.Parse(source, syntax.Perl)
 	if err != nil {
 		return nil, "", fmt.Errorf("the filter pattern: %w: %w", err, iot.ErrInvalid)
 	}
-	return expression, text[end+2:], nil
+	program, err := syntax.Compile(tree.Simplify())
+	if err != nil || len(program.Inst) > maxProgram {
+		return nil, "", fmt.Errorf("the filter pattern: the regular expression %s is too large: %w", source, iot.ErrInvalid)
+	}
+	expression, err = regexp.Compile(source)
+	return expression, text[end+2:], err
 }

@@ -34,7 +34,7 @@ func (q *queue) add(e iot.LogEvent) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.bytes+size > q.most || q.of[e.Group]+size > q.most/4 {
-		q.loseLocked(e)
+		q.loseLocked(e.Group, e.Stream, 1)
 		return false
 	}
 	if q.of == nil {
@@ -46,21 +46,22 @@ func (q *queue) add(e iot.LogEvent) bool {
 	return true
 }
 
-func (q *queue) lose(e iot.LogEvent) {
+// lose notes lines that were dropped after they were taken.
+func (q *queue) lose(group, stream string, lines int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.loseLocked(e)
+	q.loseLocked(group, stream, lines)
 }
 
-func (q *queue) loseLocked(e iot.LogEvent) {
+func (q *queue) loseLocked(group, stream string, lines int) {
 	if q.lost == nil {
 		q.lost = make(map[string]*loss)
 	}
-	if q.lost[e.Group] == nil {
-		q.lost[e.Group] = &loss{group: e.Group}
+	if q.lost[group] == nil {
+		q.lost[group] = &loss{group: group}
 	}
-	q.lost[e.Group].stream = e.Stream
-	q.lost[e.Group].lines++
+	q.lost[group].stream = stream
+	q.lost[group].lines += lines
 }
 
 // take empties the queue.

@@ -37,6 +37,8 @@ func (s *Server) buildControl(sockets *listeners) (err error) {
 		Functions:         s.functions,
 		Permissions:       s.functions,
 		Publish:           s.publish,
+		Logs:              s.logsAPI(),
+		IAM:               s.iamAPI(),
 		Insight:           s.insight(),
 		MetricsHandler:    promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{}),
 		Health:            s.store.Writable,

@@ -29,8 +29,10 @@ import (
 	"github.com/fieldline-iot/fieldline/internal/httpapi"
 	"github.com/fieldline-iot/fieldline/internal/ingest"
 	"github.com/fieldline-iot/fieldline/internal/iot"
+	"github.com/fieldline-iot/fieldline/internal/logs"
 	"github.com/fieldline-iot/fieldline/internal/policy"
 	"github.com/fieldline-iot/fieldline/internal/push"
+	"github.com/fieldline-iot/fieldline/internal/roles"
 	"github.com/fieldline-iot/fieldline/internal/rule"
 	"github.com/fieldline-iot/fieldline/internal/sigv4"
 	"github.com/fieldline-iot/fieldline/internal/store"
@@ -50,6 +52,8 @@ type Server struct {
 
 	store      *store.Store
 	authority  *ca.Authority
+	logGroups  *logs.Logs
+	roles      *roles.Roles
 	functions  *function.Catalog
 	rules      *rule.Engine
 	dispatcher *rule.Dispatcher
@@ -111,7 +115,7 @@ func makeDataFolder(dir string) error {
 // assemble builds the parts, from the store up to the doors.
 func (s *Server) assemble(sockets *listeners) error {
 	for _, build := range []func() error{
-		s.buildAuthority, s.buildRules, s.buildStack, s.buildIngest,
+		s.buildAuthority, s.buildLogs, s.buildRules, s.buildStack, s.buildIngest,
 		func() error { return s.buildBroker(sockets) },
 		func() error { return s.buildGateway(sockets) },
 		func() error { return s.buildControl(sockets) },
@@ -137,7 +141,7 @@ func (s *Server) buildRules() (err error) {
 		return err
 	}
 	s.rules, err = rule.New(rule.Config{
-		Account: s.cfg.Account, Store: s.store, Functions: s.functions, Log: s.log, Metrics: s.metrics,
+		Account: s.cfg.Account, Store: s.store, Functions: s.functions, Logs: s.logGroups.Write, Log: s.log, Metrics: s.metrics,
 	})
 	if err != nil {
 		return err
@@ -195,7 +199,11 @@ func (s *Server) Run(ctx context.Context, readyFile string, ready func()) error 
 	commits, seal := context.WithCancel(context.WithoutCancel(ctx))
 	defer seal()
 
-	var doors, engines, committer errgroup.Group
+	logged, endLogs := context.WithCancel(context.WithoutCancel(ctx))
+	defer endLogs()
+
+	var doors, engines, logbook, committer errgroup.Group
+	logbook.Go(part(logged, stop, "logs", s.logGroups.Run))
 	committer.Go(part(commits, stop, "store", func(ctx context.Context) error { return s.store.Run(ctx, s.ingest.Release) }))
 	engines.Go(part(accepted, stop, "outbox", s.dispatcher.Run))
 	engines.Go(part(accepted, stop, "retention", s.retain))
@@ -215,7 +223,9 @@ func (s *Server) Run(ctx context.Context, readyFile string, ready func()) error 
 	err = errors.Join(err, doors.Wait()) // 1. take nothing more in
 	drain()                              // 2. finish what was accepted
 	err = errors.Join(err, engines.Wait())
-	seal() // 3. make the rest durable
+	endLogs() // 3. store what they logged
+	err = errors.Join(err, logbook.Wait())
+	seal() // 4. make the rest durable
 	return errors.Join(err, committer.Wait(), s.store.Close())
 }
 
