@@ -33,7 +33,7 @@ func parseRowKey(key string) (p iot.HistoryPos, err error) {
 		p.Seq, err = strconv.ParseUint(seq, 10, 64)
 	}
 	if err != nil {
-		return p, fmt.Errorf("time_seq %q: %w", key, iot.ErrInvalid)
+		return p, fmt.Errorf("the sort key %q is not of the history", key)
 	}
 	return p, nil
 }

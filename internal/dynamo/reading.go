@@ -1,7 +1,7 @@
 package dynamo
 
 import (
-	"fmt"
+	"errors"
 	"strconv"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -47,7 +47,7 @@ func isPlainInteger(number string) bool {
 func readLatest(it item) (iot.Reading, error) {
 	r := iot.Reading{DeviceID: stringIn(it, "device_id")}
 	if r.DeviceID == "" {
-		return r, fmt.Errorf("an item without a device_id: %w", iot.ErrInvalid)
+		return r, errors.New("an item has no device_id")
 	}
 	at, _ := numberIn(it, "time")
 	r.Time = int64(at)
