@@ -154,6 +154,21 @@ func TestBroadcastEndsWithItsContext(t *testing.T) {
 	}
 }
 
+func TestSlowReaderIsGivenUpAndTheOthersServed(t *testing.T) {
+	g, c := newGateway(t, func(id string, _ int) int {
+		if id == "slow" {
+			return http.StatusTooManyRequests
+		}
+		return http.StatusOK
+	})
+	c.firstWait = time.Microsecond
+	all := &table{followers: []telemetry.Follower{{ID: "slow", Listening: true}, {ID: "fast", Listening: true}}}
+	report := c.Broadcast(t.Context(), all, []Frame{{"a", []byte("1")}, {"a", []byte("2")}, {"a", []byte("3")}})
+	if report.Failures != 3 || report.Posts != 3 || g.posts["slow"] != maxTries || !errors.Is(report.Err, iot.ErrOverloaded) {
+		t.Errorf("report %+v after %d tries", report, g.posts["slow"])
+	}
+}
+
 func TestPostSaysWhy(t *testing.T) {
 	for _, tt := range []struct {
 		name   string

@@ -92,16 +92,19 @@ func (b *broadcast) fail(frames int64, err error) {
 }
 
 // serve posts to one connection what it wants. A frame that is refused is left
-// out; once ctx is done all the rest are.
+// out; once the gateway takes nothing for the connection, the rest is too, so that
+// a slow reader does not hold up the others.
 func (b *broadcast) serve(ctx context.Context, f telemetry.Follower) {
+	var stuck error
 	for _, frame := range b.frames {
 		if !f.Wants(frame.DeviceID) {
 			continue
 		}
-		err := ctx.Err()
-		if err == nil {
-			err = b.client.Post(ctx, f.ID, frame.Text)
+		if stuck != nil {
+			b.fail(1, stuck)
+			continue
 		}
+		err := b.client.Post(ctx, f.ID, frame.Text)
 		switch {
 		case err == nil:
 			b.posts.Add(1)
@@ -113,6 +116,9 @@ func (b *broadcast) serve(ctx context.Context, f telemetry.Follower) {
 			return
 		default:
 			b.fail(1, err)
+			if errors.Is(err, iot.ErrOverloaded) || ctx.Err() != nil {
+				stuck = err
+			}
 		}
 	}
 }

@@ -3,7 +3,7 @@
 //
 // It knows neither tables nor readings: whom to push to comes from the caller. A
 // client that has left is reported as [iot.ErrNotFound]; throttling is waited out
-// until the context ends. A Client may be used by any number of goroutines.
+// for a while. A Client may be used by any number of goroutines.
 //
 // Spec: "Use @connections commands in your backend service" of the API Gateway
 // developer guide.
@@ -60,6 +60,7 @@ type Client struct {
 	concurrency int
 	trace       func(context.Context) string
 	signer      *v4.Signer
+	firstWait   time.Duration
 	throttled   atomic.Int64
 }
 
@@ -76,7 +77,7 @@ func New(cfg Config) (*Client, error) {
 	}
 	c := &Client{
 		endpoint: strings.TrimRight(cfg.Endpoint, "/"), region: cfg.Region, credentials: cfg.Credentials,
-		concurrency: cfg.Concurrency, trace: cfg.Trace, signer: v4.NewSigner(),
+		concurrency: cfg.Concurrency, trace: cfg.Trace, signer: v4.NewSigner(), firstWait: firstWait,
 	}
 	if c.concurrency <= 0 {
 		c.concurrency = defaultConcurrency
@@ -93,24 +94,31 @@ func New(cfg Config) (*Client, error) {
 	return c, nil
 }
 
-// The waits between tries, doubled each time, half of it at random.
+// A post that may succeed later is tried so often, after waits that double from
+// the first, half of each at random: some three seconds in all.
 const (
+	maxTries  = 8
 	firstWait = 25 * time.Millisecond
-	maxWait   = 2 * time.Second
 )
 
 // Post sends one text frame. The error wraps [iot.ErrNotFound] when the client
-// has left, [iot.ErrOverloaded] when throttling or failures of the gateway lasted
-// until ctx ended, and [iot.ErrDenied] when the role may not post.
+// has left, [iot.ErrOverloaded] when throttling or a failure of the gateway lasted
+// through all tries or until ctx ended, and [iot.ErrDenied] when the role may not
+// post.
 func (c *Client) Post(ctx context.Context, connection string, frame []byte) error {
 	hash := sha256.Sum256(frame)
 	digest := hex.EncodeToString(hash[:])
-	for wait := firstWait; ; wait = min(2*wait, maxWait) {
+	wait := c.firstWait
+	for tries := 1; ; tries++ {
 		again, err := c.try(ctx, connection, frame, digest)
 		if !again {
 			return err
 		}
+		if tries == maxTries {
+			return fmt.Errorf("%w, %d times: %w", err, tries, iot.ErrOverloaded)
+		}
 		timer := time.NewTimer(wait/2 + rand.N(wait/2))
+		wait *= 2
 		select {
 		case <-ctx.Done():
 			timer.Stop()

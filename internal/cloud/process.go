@@ -72,7 +72,7 @@ func (p *processor) process(ctx context.Context, in *invocation, event []byte) (
 	report := p.broadcast(ctx, in, frames)
 	failed, refused := p.sift(in, records)
 	p.emit(in,
-		count("ReadingsStored", int64(len(frames))), count("ReadingsStale", outcomes[dynamo.Stale]),
+		count("ReadingsStored", int64(len(frames))-outcomes[dynamo.Duplicate]), count("ReadingsStale", outcomes[dynamo.Stale]),
 		count("ReadingsDuplicate", outcomes[dynamo.Duplicate]), count("ReadingsFailed", int64(len(failed))), count("ReadingsRefused", int64(refused)),
 		count("Posts", report.Posts), count("PostsThrottled", report.Throttled), count("PostsFailed", report.Failures), count("ConnectionsGone", report.Gone),
 		metric{"StoreLatency", "Milliseconds", float64(stored.Microseconds()) / 1000},

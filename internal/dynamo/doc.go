@@ -25,6 +25,6 @@
 //
 // A write of the same reading changes nothing. Items that the guide's own
 // functions wrote are read too. DynamoDB deletes expired items up to two days
-// late: they are left out when read. Errors that trying again cannot mend wrap
-// [iot.ErrInvalid]. A Tables may be used by any number of goroutines.
+// late: they are left out when read. A Tables may be used by any number of
+// goroutines.
 package dynamo

@@ -108,7 +108,7 @@ func successor(p iot.HistoryPos) iot.HistoryPos {
 // history is kept.
 func (t *Tables) History(ctx context.Context, q iot.HistoryQuery) ([]iot.Reading, error) {
 	b := boundsOf(q)
-	if t.history == "" || less(b.last, b.first) || b.last.Time < 0 {
+	if t.history == "" || len(q.DeviceID) > maxKey || less(b.last, b.first) || b.last.Time < 0 {
 		return nil, nil
 	}
 	days := &dynamodb.QueryInput{ExpressionAttributeValues: item{

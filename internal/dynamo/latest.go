@@ -42,6 +42,9 @@ func (t *Tables) putLatest(ctx context.Context, r *iot.Reading) (Outcome, error)
 // Latest returns the newest reading of a device, or an error wrapping
 // [iot.ErrNotFound].
 func (t *Tables) Latest(ctx context.Context, device string) (iot.Reading, error) {
+	if device == "" || len(device) > maxKey {
+		return iot.Reading{}, fmt.Errorf("device of %d bytes: %w", len(device), iot.ErrNotFound)
+	}
 	out, err := t.client.GetItem(ctx, &dynamodb.GetItemInput{
 		TableName: &t.latest, Key: item{"device_id": text(device)}, ConsistentRead: aws.Bool(true),
 	})
@@ -62,6 +65,9 @@ func (t *Tables) LatestPage(ctx context.Context, after string, limit int) ([]iot
 		TableName:                &t.latest,
 		ProjectionExpression:     aws.String("device_id, ts, #raw, raw_ts, payload, #time, #seq"),
 		ExpressionAttributeNames: map[string]string{"#raw": "raw", "#time": "time", "#seq": "seq"},
+	}
+	if len(after) > maxKey {
+		return nil, fmt.Errorf("a page behind an id of %d bytes, it has at most %d: %w", len(after), maxKey, iot.ErrInvalid)
 	}
 	if after != "" {
 		in.ExclusiveStartKey = item{"device_id": text(after)}
@@ -85,6 +91,10 @@ func (t *Tables) LatestPage(ctx context.Context, after string, limit int) ([]iot
 	}
 	return page, nil
 }
+
+// maxKey bounds a device id here, in bytes: with a day it is a partition key, which
+// has at most 2,048.
+const maxKey = 2000
 
 // maxScanLimit bounds the items of one request.
 const maxScanLimit = 1000

@@ -29,9 +29,9 @@ type Result struct {
 
 // Store writes readings to the history and, of each device, the newest to its
 // latest: one write per device, however many readings it sent. Results stand in
-// the order of the readings; a reading that is neither in the history nor
-// superseded there has Failed, and storing it again changes nothing but what is
-// missing.
+// the order of the readings. Storing the same readings again changes nothing but
+// what is missing. The error of a reading wraps [iot.ErrInvalid] when trying again
+// cannot mend it.
 func (t *Tables) Store(ctx context.Context, readings []iot.Reading) []Result {
 	results := make([]Result, len(readings))
 	for i := range readings {

@@ -66,28 +66,17 @@ func New(cfg Config) (*Tables, error) {
 // item is an item of any of the tables.
 type item = map[string]types.AttributeValue
 
-// failed wraps an error of DynamoDB with what was tried, and with what it means:
-// throttling is [iot.ErrOverloaded], a refusal of the item itself [iot.ErrInvalid].
+// failed wraps an error of DynamoDB with what was tried; throttling is an
+// [iot.ErrOverloaded]. A ValidationException is no [iot.ErrInvalid]: it may as well
+// be the table that is not as it should be.
 func failed(what, table string, err error) error {
-	kind := kindOf(err)
-	if kind == nil {
-		return fmt.Errorf("%s in table %q: %w", what, table, err)
+	if api, ok := errors.AsType[smithy.APIError](err); ok {
+		switch api.ErrorCode() {
+		case "ProvisionedThroughputExceededException", "RequestLimitExceeded", "ThrottlingException":
+			return fmt.Errorf("%s in table %q: %w: %w", what, table, iot.ErrOverloaded, err)
+		}
 	}
-	return fmt.Errorf("%s in table %q: %w: %w", what, table, kind, err)
-}
-
-func kindOf(err error) error {
-	api, ok := errors.AsType[smithy.APIError](err)
-	if !ok {
-		return nil
-	}
-	switch api.ErrorCode() {
-	case "ValidationException", "ItemCollectionSizeLimitExceededException":
-		return iot.ErrInvalid
-	case "ProvisionedThroughputExceededException", "RequestLimitExceeded", "ThrottlingException":
-		return iot.ErrOverloaded
-	}
-	return nil
+	return fmt.Errorf("%s in table %q: %w", what, table, err)
 }
 
 // unexpired is the condition that leaves out what DynamoDB is yet to delete.
