@@ -92,7 +92,7 @@ func (t *table) Followers(_ context.Context, visit func(telemetry.Follower) bool
 	return nil
 }
 
-func (t *table) Delete(_ context.Context, id string) error {
+func (t *table) DeleteGone(_ context.Context, id string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.deleted = append(t.deleted, id)

@@ -20,15 +20,16 @@ type Frame struct {
 type Followers interface {
 	// Followers visits every connection until visit returns false.
 	Followers(ctx context.Context, visit func(telemetry.Follower) bool) error
-	// Delete removes a connection that is gone.
-	Delete(ctx context.Context, id string) error
+	// DeleteGone removes a connection that is gone, unless its $connect may still be
+	// under way: API Gateway calls it gone until then.
+	DeleteGone(ctx context.Context, id string) error
 }
 
 // Report is what came of a broadcast.
 type Report struct {
 	Connections int64 // that there were
 	Posts       int64 // frames that were taken
-	Gone        int64 // connections that had left, and were removed
+	Gone        int64 // connections that had left
 	Throttled   int64 // posts that had to be tried again
 	Failures    int64 // frames that a connection did not get
 	// Err is the first failure, or why the connections could not all be visited.
@@ -110,7 +111,7 @@ func (b *broadcast) serve(ctx context.Context, f telemetry.Follower) {
 			b.posts.Add(1)
 		case errors.Is(err, iot.ErrNotFound):
 			b.gone.Add(1)
-			if err := b.table.Delete(ctx, f.ID); err != nil {
+			if err := b.table.DeleteGone(ctx, f.ID); err != nil {
 				b.fail(0, err)
 			}
 			return

@@ -189,6 +189,7 @@ func TestProcessIoTData(t *testing.T) {
 		{"a rule's event that cannot be stored now", a1, throttled("a"), "", nil, nil},
 		{"a rule's event that never can", `{"device_id":"` + strings.Repeat("x", 300) + `"}`, nil, `{"statusCode":400`, nil, nil},
 		{"SQS, latest coalesced", sqs(a1, a2, b1), nil, `{"batchItemFailures":[]}`, map[string]string{"a": a2, "b": b1}, []string{a1, a2, b1}},
+		{"SQS, the same message twice", `{"Records":[` + strings.Repeat(sqs(a1)[12:len(sqs(a1))-2]+",", 2) + sqs(a1, b1)[strings.Index(sqs(a1, b1), `{"messageId":"m1"`):], nil, `{"batchItemFailures":[]}`, map[string]string{"a": a1, "b": b1}, []string{a1, b1}},
 		{"SQS, out of order", sqs(a2, a1), nil, `{"batchItemFailures":[]}`, map[string]string{"a": a2}, []string{a2, a1}},
 		{"SQS, poison in the middle", sqs(a1, `{"n":`, b1), nil, `{"batchItemFailures":[]}`, map[string]string{"a": a1, "b": b1}, []string{a1, b1}},
 		{

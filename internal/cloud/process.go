@@ -63,16 +63,24 @@ func (p *processor) process(ctx context.Context, in *invocation, event []byte) (
 	stored := time.Since(in.call.Now)
 	outcomes := make(map[dynamo.Outcome]int64)
 	frames := make([]apigw.Frame, 0, len(readings))
+	seen := make(map[string]bool, len(readings)) // SQS may hand in a message twice
 	for i, result := range results {
-		outcomes[result.Outcome]++
-		if records[owner[i]].err = result.Err; result.Err == nil {
+		w := &records[owner[i]]
+		w.err = result.Err
+		switch {
+		case result.Err != nil:
+		case seen[w.record.ID]:
+			outcomes[dynamo.Duplicate]++
+		default:
+			outcomes[result.Outcome]++
+			seen[w.record.ID] = true
 			frames = append(frames, apigw.Frame{DeviceID: readings[i].DeviceID, Text: readings[i].Payload})
 		}
 	}
 	report := p.broadcast(ctx, in, frames)
 	failed, refused := p.sift(in, records)
 	p.emit(in,
-		count("ReadingsStored", int64(len(frames))-outcomes[dynamo.Duplicate]), count("ReadingsStale", outcomes[dynamo.Stale]),
+		count("ReadingsStored", outcomes[dynamo.Stored]+outcomes[dynamo.Stale]), count("ReadingsStale", outcomes[dynamo.Stale]),
 		count("ReadingsDuplicate", outcomes[dynamo.Duplicate]), count("ReadingsFailed", int64(len(failed))), count("ReadingsRefused", int64(refused)),
 		count("Posts", report.Posts), count("PostsThrottled", report.Throttled), count("PostsFailed", report.Failures), count("ConnectionsGone", report.Gone),
 		metric{"StoreLatency", "Milliseconds", float64(stored.Microseconds()) / 1000},

@@ -50,6 +50,25 @@ func (t *Tables) Delete(ctx context.Context, id string) error {
 	return nil
 }
 
+// settling is how long a connection may answer that it is gone because its
+// $connect is still under way: the longest that API Gateway waits for it.
+const settling = 30 * time.Second
+
+// DeleteGone removes a connection of which API Gateway says that it is gone. One
+// that has just been stored stays: API Gateway says the same of it until OnConnect
+// has answered.
+func (t *Tables) DeleteGone(ctx context.Context, id string) error {
+	_, err := t.client.DeleteItem(ctx, &dynamodb.DeleteItemInput{
+		TableName: &t.connections, Key: item{"connectionId": text(id)},
+		ConditionExpression:       aws.String("attribute_not_exists(connectedAt) OR connectedAt < :settled"),
+		ExpressionAttributeValues: item{":settled": integer(t.now().Add(-settling).UnixMilli())},
+	})
+	if _, young := errors.AsType[*types.ConditionalCheckFailedException](err); err != nil && !young {
+		return failed(fmt.Sprintf("delete connection %q", id), t.connections, err)
+	}
+	return nil
+}
+
 // Follow implements [telemetry.Follows]. A connection follows at most 100 devices.
 func (t *Tables) Follow(ctx context.Context, connection, device string) error {
 	return t.narrow(ctx, connection, &dynamodb.UpdateItemInput{

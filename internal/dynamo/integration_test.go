@@ -309,6 +309,18 @@ func TestFollowing(t *testing.T) {
 	if f := find(); f.ID != "" {
 		t.Errorf("deleted, and there: %+v", f)
 	}
+	if err := tables.Put(ctx, iot.Connection{ID: "young", ConnectedAt: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	if err := tables.DeleteGone(ctx, "young"); err != nil || find().ID != "young" {
+		t.Errorf("gone while its $connect is under way: %v, %+v", err, find())
+	}
+	if err := tables.Put(ctx, iot.Connection{ID: "young", ConnectedAt: time.Now().Add(-2 * settling)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(tables.DeleteGone(ctx, "young"), tables.DeleteGone(ctx, "nobody")); err != nil || find().ID != "" {
+		t.Errorf("gone: %v, %+v", err, find())
+	}
 	if err := tables.Put(ctx, iot.Connection{ID: "old", ConnectedAt: time.Now().Add(-3 * time.Hour)}); err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
-	"github.com/aws/smithy-go"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
 )
@@ -66,11 +65,17 @@ func New(cfg Config) (*Tables, error) {
 // item is an item of any of the tables.
 type item = map[string]types.AttributeValue
 
+// coded is an error that AWS answered.
+type coded interface {
+	error
+	ErrorCode() string
+}
+
 // failed wraps an error of DynamoDB with what was tried; throttling is an
 // [iot.ErrOverloaded]. A ValidationException is no [iot.ErrInvalid]: it may as well
 // be the table that is not as it should be.
 func failed(what, table string, err error) error {
-	if api, ok := errors.AsType[smithy.APIError](err); ok {
+	if api, ok := errors.AsType[coded](err); ok {
 		switch api.ErrorCode() {
 		case "ProvisionedThroughputExceededException", "RequestLimitExceeded", "ThrottlingException":
 			return fmt.Errorf("%s in table %q: %w: %w", what, table, iot.ErrOverloaded, err)
