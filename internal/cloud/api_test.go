@@ -19,19 +19,24 @@ func TestOnConnect(t *testing.T) {
 		{"the guide's event", `{"requestContext":{"connectionId":"c="}}`, `{"statusCode":200}`, []string{"PutItem"}, nil},
 		{
 			"a browser with a token", event("CONNECT", `,"headers":{"sec-websocket-protocol":"access_token, eyJ"}`),
-			`{"statusCode":200,"headers":{"Sec-WebSocket-Protocol":"access_token"}}`, []string{"PutItem"}, nil,
+			`{"statusCode":200,"headers":{"Sec-WebSocket-Protocol":"access_token"}}`,
+			[]string{"PutItem"},
+			nil,
 		},
 		{
 			"subscribe", event("MESSAGE", `,"body":"{\"action\":\"subscribe\",\"device_id\":\"d\"}"`), `{"statusCode":200}`,
-			[]string{"UpdateItem"}, []string{`c= {"action":"subscribed","device_id":"d"}`},
+			[]string{"UpdateItem"},
+			[]string{`c= {"action":"subscribed","device_id":"d"}`},
 		},
 		{
 			"unsubscribe in base64", event("MESSAGE", `,"isBase64Encoded":true,"body":"eyJhY3Rpb24iOiJ1bnN1YnNjcmliZSIsImRldmljZV9pZCI6ImQifQ=="`), `{"statusCode":200}`,
-			[]string{"UpdateItem"}, []string{`c= {"action":"unsubscribed","device_id":"d"}`},
+			[]string{"UpdateItem"},
+			[]string{`c= {"action":"unsubscribed","device_id":"d"}`},
 		},
 		{
 			"another message", event("MESSAGE", `,"body":"hello"`), `{"statusCode":200}`,
-			nil, []string{`c= {"message":"Forbidden","connectionId":"c=","requestId":"r"}`},
+			nil,
+			[]string{`c= {"message":"Forbidden","connectionId":"c=","requestId":"r"}`},
 		},
 	}
 	for _, tt := range tests {
@@ -73,13 +78,18 @@ func TestFetchIoTData(t *testing.T) {
 		{"the guide's event", `{"queryStringParameters":null}`, 200, "application/json", `[{"device_id":"d","ts":1,"payload":{"n":1.5}}]`},
 		{"nothing stored", `{"version":"2.0","queryStringParameters":{"device_id":"d"}}`, 200, "application/json", `{}`},
 		{"a bad parameter", `{"queryStringParameters":{"limit":"x"}}`, 400, "application/problem+json", `{"type":"about:blank","title":"the request is malformed","status":400,"detail":"limit=x`},
+		{"DynamoDB throttles", `{}`, 503, "application/problem+json", `{"type":"about:blank","title":"nothing more can be taken in now","status":503`},
+		{"a role without permission", `{}`, 500, "application/problem+json", `{"type":"about:blank","title":"internal error","status":500,"detail":"the server's log has the reason"}`},
 		{"another method", `{"requestContext":{"http":{"method":"POST"}}}`, 405, "application/problem+json", `{"type":"about:blank","title":"only GET is answered here"`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBackend(t)
 			b.refuse = func(operation, _ string) string {
-				if operation == "Scan" && tt.status != 200 {
+				switch {
+				case operation == "Scan" && tt.status == 503:
+					return "ProvisionedThroughputExceededException"
+				case operation == "Scan" && tt.status == 500:
 					return "AccessDeniedException"
 				}
 				return ""
