@@ -38,8 +38,9 @@ func ProcessIoTData(ctx context.Context) (*Function, error) {
 
 // work is a record on its way.
 type work struct {
-	record telemetry.Record
-	err    error // why it is not stored; wraps iot.ErrInvalid when that is final
+	record  telemetry.Record
+	reading iot.Reading
+	err     error // why it is not stored; wraps iot.ErrInvalid when that is final
 }
 
 func (p *processor) process(ctx context.Context, in *invocation, event []byte) ([]byte, error) {
@@ -48,36 +49,13 @@ func (p *processor) process(ctx context.Context, in *invocation, event []byte) (
 		return nil, err
 	}
 	records := make([]work, len(batch.Records))
-	var readings []iot.Reading
-	var owner []int // of each reading
 	for i, r := range batch.Records {
 		records[i].record = r
-		reading, err := readingOf(r)
-		if err != nil {
-			records[i].err = err
-			continue
-		}
-		readings, owner = append(readings, reading), append(owner, i)
+		records[i].reading, records[i].err = readingOf(r)
 	}
-	results := p.tables.Store(ctx, readings)
+	outcomes := p.store(ctx, records)
 	stored := time.Since(in.call.Now)
-	outcomes := make(map[dynamo.Outcome]int64)
-	frames := make([]apigw.Frame, 0, len(readings))
-	seen := make(map[string]bool, len(readings)) // SQS may hand in a message twice
-	for i, result := range results {
-		w := &records[owner[i]]
-		w.err = result.Err
-		switch {
-		case result.Err != nil:
-		case seen[w.record.ID]:
-			outcomes[dynamo.Duplicate]++
-		default:
-			outcomes[result.Outcome]++
-			seen[w.record.ID] = true
-			frames = append(frames, apigw.Frame{DeviceID: readings[i].DeviceID, Text: readings[i].Payload})
-		}
-	}
-	report := p.broadcast(ctx, in, frames)
+	report := p.broadcast(ctx, in, framesOf(records))
 	failed, refused := p.sift(in, records)
 	p.emit(in,
 		count("ReadingsStored", outcomes[dynamo.Stored]+outcomes[dynamo.Stale]), count("ReadingsStale", outcomes[dynamo.Stale]),
@@ -87,6 +65,38 @@ func (p *processor) process(ctx context.Context, in *invocation, event []byte) (
 		metric{"Latency", "Milliseconds", float64(time.Since(in.call.Now).Microseconds()) / 1000},
 	)
 	return answer(batch.Source, records, failed)
+}
+
+// store writes the readings of the records that have one, notes what failed, and
+// counts the outcomes.
+func (p *processor) store(ctx context.Context, records []work) map[dynamo.Outcome]int64 {
+	var readings []iot.Reading
+	var owner []int // of each reading
+	for i := range records {
+		if records[i].err == nil {
+			readings, owner = append(readings, records[i].reading), append(owner, i)
+		}
+	}
+	outcomes := make(map[dynamo.Outcome]int64)
+	for i, result := range p.tables.Store(ctx, readings) {
+		records[owner[i]].err = result.Err
+		outcomes[result.Outcome]++
+	}
+	return outcomes
+}
+
+// framesOf are the readings to push: what is stored, a message that SQS handed in
+// twice only once.
+func framesOf(records []work) []apigw.Frame {
+	frames := make([]apigw.Frame, 0, len(records))
+	seen := make(map[string]bool, len(records))
+	for _, w := range records {
+		if w.err == nil && !seen[w.record.ID] {
+			seen[w.record.ID] = true
+			frames = append(frames, apigw.Frame{DeviceID: w.reading.DeviceID, Text: w.reading.Payload})
+		}
+	}
+	return frames
 }
 
 // readingOf is the reading of a record, numbered.
