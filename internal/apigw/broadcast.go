@@ -45,7 +45,7 @@ func (c *Client) Broadcast(ctx context.Context, table Followers, frames []Frame)
 		return Report{}
 	}
 	b := broadcast{client: c, table: table, frames: frames}
-	before := c.Throttled()
+	before := c.throttled.Load()
 	queue := make(chan telemetry.Follower)
 	var workers sync.WaitGroup
 	for range c.concurrency {
@@ -67,7 +67,7 @@ func (c *Client) Broadcast(ctx context.Context, table Followers, frames []Frame)
 	}
 	return Report{
 		Connections: b.connections.Load(), Posts: b.posts.Load(), Gone: b.gone.Load(),
-		Throttled: c.Throttled() - before, Failures: b.failures.Load(), Err: b.first,
+		Throttled: c.throttled.Load() - before, Failures: b.failures.Load(), Err: b.first,
 	}
 }
 

@@ -61,7 +61,7 @@ type Client struct {
 	trace       func(context.Context) string
 	signer      *v4.Signer
 	firstWait   time.Duration
-	throttled   atomic.Int64
+	throttled   atomic.Int64 // posts that had to be tried again, since New
 }
 
 // New returns a client. It sends nothing.
@@ -127,9 +127,6 @@ func (c *Client) Post(ctx context.Context, connection string, frame []byte) erro
 		}
 	}
 }
-
-// Throttled is how many posts had to be tried again, since New.
-func (c *Client) Throttled() int64 { return c.throttled.Load() }
 
 // try posts once. again is true when the same post may succeed later.
 func (c *Client) try(ctx context.Context, connection string, frame []byte, digest string) (again bool, err error) {

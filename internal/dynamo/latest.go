@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -109,12 +108,3 @@ const (
 	Stale                    // a newer one is
 	Duplicate                // it was already
 )
-
-// String is the outcome's name.
-func (o Outcome) String() string {
-	names := []string{"failed", "stored", "stale", "duplicate"}
-	if o < 0 || int(o) >= len(names) {
-		return "outcome " + strconv.Itoa(int(o))
-	}
-	return names[o]
-}
