@@ -51,11 +51,12 @@ func (t *Tables) historyItem(r *iot.Reading) item {
 	return it
 }
 
-// dayItem is an entry of the list of a device's days. It outlives its readings.
+// dayItem is an entry of the list of a device's days, the same for each reading of
+// the day. It lives as long as the last of them may.
 func (t *Tables) dayItem(r *iot.Reading) item {
 	it := item{"device_day": text(daysKey(r.DeviceID)), "time_seq": text(dayOf(r.Time))}
 	if t.keep > 0 {
-		it["expires_at"] = integer(time.UnixMilli(r.Time).Add(t.keep + 24*time.Hour).Unix())
+		it["expires_at"] = integer(time.UnixMilli(r.Time).Truncate(24 * time.Hour).Add(t.keep + 24*time.Hour).Unix())
 	}
 	return it
 }

@@ -95,7 +95,7 @@ func reading(device string, at int64, seq uint64, payload string) iot.Reading {
 }
 
 func TestRetryChangesNothing(t *testing.T) {
-	tables := newTables(t, 0, nil)
+	tables := newTables(t, time.Hour, nil)
 	batch := []iot.Reading{
 		reading("a", 2000, 20, `{"n":2}`), reading("a", 1000, 30, `{"n":1}`), reading("b", 1000, 1, `{"n":1}`),
 		reading("a", 2000, 21, `{"n":3}`), reading("b", 1000, 1, `{"n":1}`),
@@ -108,8 +108,9 @@ func TestRetryChangesNothing(t *testing.T) {
 	if len(latest) != 2 || len(history) != 4+2 {
 		t.Fatalf("%d latest items and %d of history", len(latest), len(history))
 	}
-	again, _ := New(Config{Client: tables.client, Latest: tables.latest, History: tables.history}) // forgets the days
-	if got := stored(t, again.Store(t.Context(), batch)); got[3] != Duplicate || got[2] != Duplicate {
+	again, _ := New(Config{Client: tables.client, Latest: tables.latest, History: tables.history, Keep: tables.keep}) // forgets the days
+	slices.Reverse(batch)
+	if got := stored(t, again.Store(t.Context(), batch)); got[0] != Duplicate || got[1] != Duplicate {
 		t.Errorf("outcomes of the retry: %v", got)
 	}
 	if !slices.Equal(latest, snapshot(t, tables, tables.latest)) || !slices.Equal(history, snapshot(t, tables, tables.history)) {
