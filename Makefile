@@ -14,13 +14,36 @@ WEB_SOURCES := $(shell find web/src web/public -type f 2>/dev/null) web/index.ht
 # The race detector needs cgo and so a C compiler; without one the tests run without it.
 RACE := $(if $(shell command -v cc),-race)
 
-.PHONY: up build web test test-go test-fuzz test-web compat check bench-mqtt clean
+.PHONY: up build lambda lambda-check web test test-go test-fuzz test-web compat check bench-mqtt clean
 
 up: build ## build and run the whole pipeline with the guide's device
 	bin/fieldline up --demo
 
 build: web ## bin/fieldline, with the dashboard inside
 	$(GO) build -trimpath -o bin/fieldline ./cmd/fieldline
+
+LAMBDAS      = $(notdir $(wildcard cmd/lambda/*))
+LAMBDA_ARCHS = arm64 amd64
+LAMBDA_OUT  ?= bin/lambda
+
+# The same sources and Go version give the same bytes: no paths, build ids, versions
+# or times are in the zips.
+lambda: ## bin/lambda/NAME-ARCH.zip for provided.al2023
+	@mkdir -p $(LAMBDA_OUT)
+	@set -e; for arch in $(LAMBDA_ARCHS); do \
+	  for name in $(LAMBDAS); do \
+	    program=$(LAMBDA_OUT)/$$name-$$arch; \
+	    GOOS=linux GOARCH=$$arch GOFLAGS=-buildvcs=false $(GO) build -trimpath -ldflags "-s -w -buildid=" -tags lambda.norpc -o $$program ./cmd/lambda/$$name; \
+	    $(GO) run ./deploy/aws/zip $$program $$program.zip; \
+	    rm $$program; \
+	  done; \
+	done
+
+lambda-check: lambda ## builds the zips again, without the build cache, and compares them
+	@set -e; again=$$(mktemp -d); trap 'rm -rf "$$again"' EXIT; \
+	GOCACHE=$$again/cache $(MAKE) --no-print-directory lambda LAMBDA_OUT=$$again; \
+	for zip in $(LAMBDA_OUT)/*.zip; do cmp $$zip $$again/$$(basename $$zip); done; \
+	echo "$$(ls $(LAMBDA_OUT)/*.zip | wc -l) zips are reproducible"
 
 web: web/dist/index.html ## the dashboard
 

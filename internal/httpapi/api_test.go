@@ -65,7 +65,7 @@ func (w *world) Certificate(id string) (iot.Certificate, error) {
 
 func (w *world) PoliciesOf(id string) ([]iot.Policy, error) { return w.policies[id], nil }
 
-func (w *world) Latest(device string) (iot.Reading, error) {
+func (w *world) Latest(_ context.Context, device string) (iot.Reading, error) {
 	h, err := find(w.readings, "device", device)
 	if err != nil {
 		return iot.Reading{}, err
@@ -73,7 +73,7 @@ func (w *world) Latest(device string) (iot.Reading, error) {
 	return h[len(h)-1], w.failing
 }
 
-func (w *world) LatestPage(after string, limit int) ([]iot.Reading, error) {
+func (w *world) LatestPage(_ context.Context, after string, limit int) ([]iot.Reading, error) {
 	var page []iot.Reading
 	for _, h := range w.readings {
 		if last := h[len(h)-1]; last.DeviceID > after {
@@ -84,7 +84,7 @@ func (w *world) LatestPage(after string, limit int) ([]iot.Reading, error) {
 	return page[:min(limit, len(page))], w.failing
 }
 
-func (w *world) History(q iot.HistoryQuery) ([]iot.Reading, error) {
+func (w *world) History(_ context.Context, q iot.HistoryQuery) ([]iot.Reading, error) {
 	all := slices.Clone(w.readings[q.DeviceID])
 	if q.Desc {
 		slices.Reverse(all)

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -64,7 +65,7 @@ func (a *API) serveDevices(w http.ResponseWriter, r *http.Request) {
 		a.writeError(w, r, err)
 		return
 	}
-	devices, err := a.devicesAfter(after, limit+1)
+	devices, err := a.devicesAfter(r.Context(), after, limit+1)
 	if err != nil {
 		a.writeError(w, r, err)
 		return
@@ -89,7 +90,7 @@ func (a *API) serveDevices(w http.ResponseWriter, r *http.Request) {
 	if after == "" { // counting reads all of them: once for a walk is enough
 		total := len(devices)
 		if more {
-			if total, err = a.countDevices(); err != nil {
+			if total, err = a.countDevices(r.Context()); err != nil {
 				a.writeError(w, r, err)
 				return
 			}
@@ -114,9 +115,9 @@ func devicePage(r *http.Request) (after string, limit int, err error) {
 }
 
 // countDevices counts things and senders of readings, each name once.
-func (a *API) countDevices() (total int, err error) {
+func (a *API) countDevices(ctx context.Context) (total int, err error) {
 	for after := ""; ; {
-		page, err := a.merge(after, maxDevices)
+		page, err := a.merge(ctx, after, maxDevices)
 		if err != nil {
 			return 0, err
 		}
@@ -129,8 +130,8 @@ func (a *API) countDevices() (total int, err error) {
 }
 
 // devicesAfter returns the first devices behind a name, complete.
-func (a *API) devicesAfter(after string, limit int) ([]device, error) {
-	devices, err := a.merge(after, limit)
+func (a *API) devicesAfter(ctx context.Context, after string, limit int) ([]device, error) {
+	devices, err := a.merge(ctx, after, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -144,12 +145,12 @@ func (a *API) devicesAfter(after string, limit int) ([]device, error) {
 }
 
 // merge returns the first things and senders of readings behind a name.
-func (a *API) merge(after string, limit int) ([]device, error) {
+func (a *API) merge(ctx context.Context, after string, limit int) ([]device, error) {
 	things, err := a.cfg.Devices.Things(after, limit)
 	if err != nil {
 		return nil, fmt.Errorf("things: %w", err)
 	}
-	readings, err := a.cfg.Readings.LatestPage(after, limit)
+	readings, err := a.cfg.Readings.LatestPage(ctx, after, limit)
 	if err != nil {
 		return nil, fmt.Errorf("latest readings: %w", err)
 	}
@@ -201,7 +202,7 @@ func (a *API) complete(d *device, online map[string]Presence) error {
 
 // serveDevice answers one device, with its policies and topic.
 func (a *API) serveDevice(w http.ResponseWriter, r *http.Request) {
-	d, err := a.findDevice(r.PathValue("name"))
+	d, err := a.findDevice(r.Context(), r.PathValue("name"))
 	if err == nil {
 		err = a.addPolicies(d)
 	}
@@ -217,14 +218,14 @@ func (a *API) serveDevice(w http.ResponseWriter, r *http.Request) {
 	writeBody(w, http.StatusOK, body)
 }
 
-func (a *API) findDevice(name string) (*device, error) {
+func (a *API) findDevice(ctx context.Context, name string) (*device, error) {
 	d := &device{Name: name, Topic: a.cfg.Session.Topic}
 	_, err := a.cfg.Devices.Thing(name)
 	d.Thing = err == nil
 	if err != nil && !errors.Is(err, iot.ErrNotFound) {
 		return nil, fmt.Errorf("thing %q: %w", name, err)
 	}
-	last, err := a.cfg.Readings.Latest(name)
+	last, err := a.cfg.Readings.Latest(ctx, name)
 	switch {
 	case err == nil:
 		d.last = &last

@@ -2,20 +2,14 @@ package httpapi
 
 import (
 	"encoding/json"
-	"errors"
 	"net/http"
 
-	"github.com/fieldline-iot/fieldline/internal/iot"
+	"github.com/fieldline-iot/fieldline/internal/telemetry"
 )
 
 // writeProblem answers with application/problem+json (RFC 9457).
 func writeProblem(w http.ResponseWriter, status int, title, detail string) {
-	body, _ := json.Marshal(struct {
-		Type   string `json:"type"`
-		Title  string `json:"title"`
-		Status int    `json:"status"`
-		Detail string `json:"detail,omitempty"`
-	}{"about:blank", title, status, detail}) // plain text always marshals
+	body, _ := json.Marshal(telemetry.Problem{Type: "about:blank", Title: title, Status: status, Detail: detail}) // plain text always marshals
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
@@ -24,26 +18,11 @@ func writeProblem(w http.ResponseWriter, status int, title, detail string) {
 
 // writeError answers with the status that an error stands for.
 func (a *API) writeError(w http.ResponseWriter, r *http.Request, err error) {
-	for _, kind := range []struct {
-		err    error
-		status int
-		title  string
-	}{
-		{iot.ErrInvalid, http.StatusBadRequest, "the request is malformed"},
-		{iot.ErrDenied, http.StatusForbidden, "not allowed"},
-		{iot.ErrNotFound, http.StatusNotFound, "not found"},
-		{iot.ErrExists, http.StatusConflict, "it exists already"},
-		{iot.ErrConflict, http.StatusConflict, "it is in use"},
-		{iot.ErrLimit, http.StatusTooManyRequests, "a limit is reached"},
-		{iot.ErrOverloaded, http.StatusServiceUnavailable, "nothing more can be taken in now"},
-	} {
-		if errors.Is(err, kind.err) {
-			writeProblem(w, kind.status, kind.title, err.Error())
-			return
-		}
+	p := telemetry.ProblemOf(err)
+	if p.Status == http.StatusInternalServerError {
+		a.cfg.Log.Error("request failed", "method", r.Method, "path", r.URL.Path, "err", err)
 	}
-	a.cfg.Log.Error("request failed", "method", r.Method, "path", r.URL.Path, "err", err)
-	writeProblem(w, http.StatusInternalServerError, "internal error", "the server's log has the reason")
+	writeProblem(w, p.Status, p.Title, p.Detail)
 }
 
 // writeJSON answers with a document.

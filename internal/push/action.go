@@ -1,61 +1,6 @@
 package push
 
-import (
-	"bytes"
-	"encoding/json"
-	"fmt"
-
-	"github.com/fieldline-iot/fieldline/internal/iot"
-)
-
-// everyDevice is the device_id that stands for all of them.
-const everyDevice = "*"
-
-// maxDeviceID bounds the device_id of an action, in bytes: it is kept for each
-// subscription.
-const maxDeviceID = 1024
-
-// action is what a client asks for.
-type action struct {
-	unsubscribe bool
-	device      string  // or everyDevice
-	since       *uint64 // nil when the client only wants what comes
-}
-
-// parseAction reads a client's message. The error wraps [iot.ErrInvalid].
-func parseAction(message []byte) (action, error) {
-	var asked struct {
-		Action   string  `json:"action"`
-		DeviceID string  `json:"device_id"`
-		Since    *uint64 `json:"since"`
-	}
-	if text := bytes.TrimLeft(message, " \t\r\n"); len(text) == 0 || text[0] != '{' {
-		return action{}, fmt.Errorf("not an object: %w", iot.ErrInvalid)
-	}
-	if err := json.Unmarshal(message, &asked); err != nil {
-		return action{}, fmt.Errorf("%w: %w", err, iot.ErrInvalid)
-	}
-	a := action{device: asked.DeviceID, since: asked.Since}
-	switch {
-	case asked.Action == "unsubscribe":
-		a.unsubscribe = true
-	case asked.Action != "subscribe":
-		return action{}, fmt.Errorf("no action %q: %w", asked.Action, iot.ErrInvalid)
-	}
-	if a.device == "" || len(a.device) > maxDeviceID {
-		return action{}, fmt.Errorf("device_id is missing or longer than %d bytes: %w", maxDeviceID, iot.ErrInvalid)
-	}
-	return a, nil
-}
-
-// reply is the answer to an action that is in force.
-func (a *action) reply() []byte {
-	name := "subscribed"
-	if a.unsubscribe {
-		name = "unsubscribed"
-	}
-	return append(appendString(fmt.Appendf(nil, `{"action":%q,"device_id":`, name), a.device), '}')
-}
+import "fmt"
 
 // refusal is API Gateway's answer to a message that it cannot route.
 func refusal(message, connectionID string) []byte {

@@ -15,6 +15,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
+	"github.com/fieldline-iot/fieldline/internal/telemetry"
 )
 
 const (
@@ -67,7 +68,7 @@ type client struct {
 // command is something for the writer to do: write a frame, or obey an action.
 type command struct {
 	frame  []byte
-	action *action
+	action *telemetry.Action
 }
 
 // replay is the past that a subscribe with since asked for.
@@ -126,7 +127,7 @@ func (c *client) read(r *bufio.Reader) {
 }
 
 func (c *client) message(payload []byte) {
-	a, err := parseAction(payload)
+	a, err := telemetry.ParseAction(payload)
 	if err != nil {
 		level := slog.LevelInfo
 		if c.refused { // a client may send any number of them

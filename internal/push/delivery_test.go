@@ -19,6 +19,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
+	"github.com/fieldline-iot/fieldline/internal/telemetry"
 )
 
 func TestSinceGivesWhatWasMissed(t *testing.T) {
@@ -189,7 +190,7 @@ func followSince(t *testing.T, d *door, device string, since, end uint64) {
 	}
 	i := 0
 	for _, r := range d.store.all[since:] {
-		if device != everyDevice && r.DeviceID != device {
+		if device != telemetry.EveryDevice && r.DeviceID != device {
 			continue
 		}
 		if i == len(got) {

@@ -10,32 +10,6 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// FuzzAction checks that an action which is taken is answered with the device
-// that it named, in valid UTF-8, and that no message makes the parser panic.
-func FuzzAction(f *testing.F) {
-	f.Add([]byte(`{"action":"subscribe","device_id":"MyDevice001","since":18446744073709551615}`))
-	f.Add([]byte(`{"action":"unsubscribe","device_id":"*"}`))
-	f.Add([]byte(`{"action":"subscribe","device_id":"\ud800"}`))
-	f.Add([]byte(` [{}]`))
-	f.Fuzz(func(t *testing.T, in []byte) {
-		a, err := parseAction(in)
-		if err != nil {
-			return // refusing is always allowed
-		}
-		if a.device == "" || len(a.device) > maxDeviceID {
-			t.Errorf("%q: device %q", in, a.device)
-		}
-		reply := a.reply()
-		if !utf8.Valid(reply) {
-			t.Errorf("%q: reply %q", in, reply)
-		}
-		again, err := parseAction(bytes.Replace(reply, []byte(`scribed"`), []byte(`scribe"`), 1))
-		if err != nil || again.device != a.device || again.unsubscribe != a.unsubscribe {
-			t.Errorf("%q: reply %s does not name the action", in, reply)
-		}
-	})
-}
-
 // FuzzFrames checks that any bytes from a client give whole messages within the
 // limits, and then an error; and that another client of the gateway still gets
 // its readings, byte for byte.

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
+	"github.com/fieldline-iot/fieldline/internal/telemetry"
 )
 
 // Readings is where a client that is behind finds what it missed.
@@ -207,7 +208,7 @@ func (g *Gateway) wakeFollowers(b *batch) {
 func (g *Gateway) follow(c *client, device string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if device == everyDevice {
+	if device == telemetry.EveryDevice {
 		g.all[c] = struct{}{}
 		return
 	}
@@ -223,7 +224,7 @@ func (g *Gateway) unfollow(c *client, devices ...string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, device := range devices {
-		if device == everyDevice {
+		if device == telemetry.EveryDevice {
 			delete(g.all, c)
 			continue
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
+	"github.com/fieldline-iot/fieldline/internal/telemetry"
 )
 
 func TestListenerGetsEveryPayloadByteForByte(t *testing.T) {
@@ -97,7 +98,7 @@ func TestWhatIsNoActionIsForbidden(t *testing.T) {
 		{"no device_id", `{"action":"subscribe"}`},
 		{"an empty device_id", `{"action":"subscribe","device_id":""}`},
 		{"a device_id that is a number", `{"action":"subscribe","device_id":1}`},
-		{"a very long device_id", `{"action":"subscribe","device_id":"` + strings.Repeat("x", maxDeviceID+1) + `"}`},
+		{"a very long device_id", `{"action":"subscribe","device_id":"` + strings.Repeat("x", telemetry.MaxActionDeviceID+1) + `"}`},
 		{"a negative since", `{"action":"subscribe","device_id":"a","since":-1}`},
 		{"a fractional since", `{"action":"subscribe","device_id":"a","since":1.5}`},
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
+	"github.com/fieldline-iot/fieldline/internal/telemetry"
 )
 
 const (
@@ -116,7 +117,7 @@ func (c *client) finish(k *chunk, cause *closure) {
 
 // leave takes the client out of the gateway's index.
 func (c *client) leave() {
-	devices := []string{everyDevice}
+	devices := []string{telemetry.EveryDevice}
 	for device := range c.follows.devices {
 		devices = append(devices, device)
 	}
@@ -132,11 +133,11 @@ func (c *client) obey(k *chunk, what command) {
 	}
 	if c.listening { // the first action replaces the listening to everything
 		c.listening, c.follows.all = false, false
-		c.g.unfollow(c, everyDevice)
+		c.g.unfollow(c, telemetry.EveryDevice)
 	}
-	text := what.action.reply()
-	if what.action.unsubscribe {
-		c.unsubscribe(what.action.device)
+	text := what.action.Reply()
+	if what.action.Unsubscribe {
+		c.unsubscribe(what.action.Device)
 	} else if !c.subscribe(what.action) {
 		text = refusal("Limit exceeded", c.info.ID)
 	}
@@ -144,29 +145,29 @@ func (c *client) obey(k *chunk, what command) {
 }
 
 // subscribe reports false when the client has too many subscriptions already.
-func (c *client) subscribe(a *action) bool {
-	_, known := c.follows.devices[a.device]
-	known = known || a.device == everyDevice
+func (c *client) subscribe(a *telemetry.Action) bool {
+	_, known := c.follows.devices[a.Device]
+	known = known || a.Device == telemetry.EveryDevice
 	if !known && len(c.follows.devices) >= c.g.cfg.MaxSubscriptions {
 		return false
 	}
 	var after uint64
-	if a.since != nil {
-		after = min(*a.since, c.g.cfg.Readings.LastSeq())
+	if a.Since != nil {
+		after = min(*a.Since, c.g.cfg.Readings.LastSeq())
 	}
 	switch {
-	case a.device == everyDevice:
+	case a.Device == telemetry.EveryDevice:
 		c.follows.all, c.follows.allAfter = true, after
-	case !known || a.since != nil:
+	case !known || a.Since != nil:
 		if c.follows.devices == nil {
 			c.follows.devices = make(map[string]uint64)
 		}
-		c.follows.devices[a.device] = after
+		c.follows.devices[a.Device] = after
 	}
-	c.g.follow(c, a.device)
-	if a.since != nil {
+	c.g.follow(c, a.Device)
+	if a.Since != nil {
 		c.documents = true
-		c.replay(a.device, after)
+		c.replay(a.Device, after)
 	}
 	return true
 }
@@ -179,7 +180,7 @@ func (c *client) replay(device string, after uint64) {
 		return
 	}
 	what := interest{all: true}
-	if device != everyDevice {
+	if device != telemetry.EveryDevice {
 		what = interest{devices: map[string]uint64{device: 0}}
 	}
 	c.replays = append(c.replays, replay{device: device, what: what, pos: after, upTo: c.cursor})
@@ -197,7 +198,7 @@ func (c *client) forget(device string) {
 
 func (c *client) unsubscribe(device string) {
 	c.forget(device)
-	if device == everyDevice {
+	if device == telemetry.EveryDevice {
 		c.follows.all = false
 	} else {
 		delete(c.follows.devices, device)

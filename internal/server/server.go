@@ -135,7 +135,7 @@ func (s *Server) buildAuthority() (err error) {
 
 func (s *Server) buildRules() (err error) {
 	s.functions, err = function.New(function.Config{
-		Account: s.cfg.Account, Permissions: s.store, Readings: s.store, Connections: connections{s.store}, Log: s.log,
+		Account: s.cfg.Account, Permissions: s.store, Readings: readings{s.store}, Connections: connections{s.store}, Log: s.log,
 	})
 	if err != nil {
 		return err

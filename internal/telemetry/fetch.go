@@ -14,12 +14,13 @@ import (
 type Readings interface {
 	// Latest returns the newest reading of a device, or an error wrapping
 	// [iot.ErrNotFound].
-	Latest(device string) (iot.Reading, error)
-	// LatestPage returns the newest reading of at most limit devices whose ids
-	// come after a device id, in the order of the ids.
-	LatestPage(after string, limit int) ([]iot.Reading, error)
+	Latest(ctx context.Context, device string) (iot.Reading, error)
+	// LatestPage returns the newest reading of at most limit devices that come
+	// after a device id. The order is the table's own, the same for every page:
+	// that of the ids in the store, an arbitrary one in DynamoDB.
+	LatestPage(ctx context.Context, after string, limit int) ([]iot.Reading, error)
 	// History returns readings of one device.
-	History(q iot.HistoryQuery) ([]iot.Reading, error)
+	History(ctx context.Context, q iot.HistoryQuery) ([]iot.Reading, error)
 }
 
 // Response is an answer of FetchIoTData: a JSON document, and where the next page
@@ -32,14 +33,14 @@ type Response struct {
 // Fetch is FetchIoTData: the latest item of a device ({} when it has none), the
 // latest items of many, or a page of a device's history. Payloads and numbers
 // stand in the answer byte for byte as they are stored.
-func Fetch(_ context.Context, r Readings, q Query) (Response, error) {
+func Fetch(ctx context.Context, r Readings, q Query) (Response, error) {
 	switch {
 	case q.DeviceID == "":
-		return fetchLatestPage(r, q)
+		return fetchLatestPage(ctx, r, q)
 	case q.History:
-		return fetchHistory(r, q)
+		return fetchHistory(ctx, r, q)
 	}
-	latest, err := r.Latest(q.DeviceID)
+	latest, err := r.Latest(ctx, q.DeviceID)
 	if errors.Is(err, iot.ErrNotFound) {
 		return Response{Body: []byte("{}")}, nil
 	}
@@ -49,8 +50,8 @@ func Fetch(_ context.Context, r Readings, q Query) (Response, error) {
 	return Response{Body: appendLatest(nil, &latest)}, nil
 }
 
-func fetchLatestPage(r Readings, q Query) (Response, error) {
-	page, err := r.LatestPage(q.after, q.Limit+1)
+func fetchLatestPage(ctx context.Context, r Readings, q Query) (Response, error) {
+	page, err := r.LatestPage(ctx, q.after, q.Limit+1)
 	if err != nil {
 		return Response{}, fmt.Errorf("latest readings: %w", err)
 	}
@@ -70,9 +71,9 @@ func fetchLatestPage(r Readings, q Query) (Response, error) {
 	return res, nil
 }
 
-func fetchHistory(r Readings, q Query) (Response, error) {
+func fetchHistory(ctx context.Context, r Readings, q Query) (Response, error) {
 	h := iot.HistoryQuery{DeviceID: q.DeviceID, From: q.From, To: q.To, Limit: q.Limit + 1, Desc: q.Desc, After: q.position}
-	page, err := r.History(h)
+	page, err := r.History(ctx, h)
 	if err != nil {
 		return Response{}, fmt.Errorf("history of %q: %w", q.DeviceID, err)
 	}

@@ -16,14 +16,14 @@ import (
 // shelf is a Readings in memory: the history of each device, in order.
 type shelf map[string][]iot.Reading
 
-func (s shelf) Latest(device string) (iot.Reading, error) {
+func (s shelf) Latest(_ context.Context, device string) (iot.Reading, error) {
 	if h := s[device]; len(h) > 0 {
 		return h[len(h)-1], nil
 	}
 	return iot.Reading{}, fmt.Errorf("device %q: %w", device, iot.ErrNotFound)
 }
 
-func (s shelf) LatestPage(after string, limit int) ([]iot.Reading, error) {
+func (s shelf) LatestPage(_ context.Context, after string, limit int) ([]iot.Reading, error) {
 	var page []iot.Reading
 	for _, h := range s {
 		if last := h[len(h)-1]; last.DeviceID > after {
@@ -34,7 +34,7 @@ func (s shelf) LatestPage(after string, limit int) ([]iot.Reading, error) {
 	return page[:min(limit, len(page))], nil
 }
 
-func (s shelf) History(q iot.HistoryQuery) ([]iot.Reading, error) {
+func (s shelf) History(_ context.Context, q iot.HistoryQuery) ([]iot.Reading, error) {
 	all := slices.Clone(s[q.DeviceID])
 	if q.Desc {
 		slices.Reverse(all)
