@@ -87,7 +87,7 @@ func (in *DeleteItemInput) Check() error {
 
 // WriteOutput is the result of PutItem, UpdateItem and DeleteItem.
 type WriteOutput struct {
-	Attributes       Item          `json:",omitzero"`
+	Attributes       Item              `json:",omitzero"`
 	ConsumedCapacity *ConsumedCapacity `json:",omitempty"`
 }
 
@@ -155,7 +155,7 @@ func (in *GetItemInput) Check() error {
 
 // GetItemOutput is the result of GetItem.
 type GetItemOutput struct {
-	Item             Item          `json:",omitzero"`
+	Item             Item              `json:",omitzero"`
 	ConsumedCapacity *ConsumedCapacity `json:",omitempty"`
 }
 
@@ -256,6 +256,6 @@ type ReadOutput struct {
 	Items            []Item // nil with Select COUNT
 	Count            int
 	ScannedCount     int
-	LastEvaluatedKey Item          `json:",omitzero"`
+	LastEvaluatedKey Item              `json:",omitzero"`
 	ConsumedCapacity *ConsumedCapacity `json:",omitempty"`
 }

@@ -191,7 +191,7 @@ type TableClassSummary struct{ TableClass string }
 type IndexDescription struct {
 	IndexName             string
 	KeySchema             []KeySchemaElement
-	Projection            Projection
+	Projection            IndexProjection
 	IndexStatus           string                 `json:",omitempty"`
 	ProvisionedThroughput *ThroughputDescription `json:",omitempty"`
 	IndexSizeBytes        int64

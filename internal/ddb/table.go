@@ -38,7 +38,7 @@ type Throughput struct{ ReadCapacityUnits, WriteCapacityUnits int64 }
 type IndexDefinition struct {
 	IndexName             string
 	KeySchema             []KeySchemaElement
-	Projection            Projection
+	Projection            IndexProjection
 	ProvisionedThroughput *Throughput `json:",omitempty"`
 
 	// Members that Fieldline refuses.
@@ -46,15 +46,15 @@ type IndexDefinition struct {
 	WarmThroughput     Given `json:"WarmThroughput,omitzero"`
 }
 
-// The values of Projection.ProjectionType.
+// The values of IndexProjection.ProjectionType.
 const (
 	ProjectAll     = "ALL"
 	ProjectKeys    = "KEYS_ONLY"
 	ProjectInclude = "INCLUDE"
 )
 
-// Projection says which attributes an index holds beside the keys.
-type Projection struct {
+// IndexProjection says which attributes an index holds beside the keys.
+type IndexProjection struct {
 	ProjectionType   string
 	NonKeyAttributes []string `json:",omitempty"`
 }

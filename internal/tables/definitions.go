@@ -46,7 +46,7 @@ func (e *Engine) CreateTable(in *ddb.CreateTableInput) (ddb.TableOutput, error) 
 // again: its rows went with it.
 func (e *Engine) nextNumber() uint32 {
 	highest := uint32(0)
-	for _, t := range *e.tables.Load() {
+	for _, t := range e.catalog() {
 		highest = max(highest, t.Number)
 	}
 	return highest + 1
@@ -98,7 +98,7 @@ func (e *Engine) ListTables(in *ddb.ListTablesInput) (ddb.ListTablesOutput, erro
 	if in.Limit != nil {
 		limit = *in.Limit
 	}
-	for _, name := range slices.Sorted(maps.Keys(*e.tables.Load())) {
+	for _, name := range slices.Sorted(maps.Keys(e.catalog())) {
 		switch {
 		case name <= in.ExclusiveStartTableName:
 		case len(out.TableNames) == limit:

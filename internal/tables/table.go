@@ -55,7 +55,7 @@ type index struct {
 	name       string
 	global     bool
 	key        keySchema
-	projection ddb.Projection
+	projection ddb.IndexProjection
 }
 
 // build makes the table of a record.

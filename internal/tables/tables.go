@@ -28,7 +28,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/fieldline-iot/fieldline/internal/ddb"
 	"github.com/fieldline-iot/fieldline/internal/iot"
 )
 
@@ -56,9 +55,9 @@ type Config struct {
 // Engine holds the tables of one account.
 type Engine struct {
 	cfg    Config
-	tables atomic.Pointer[map[string]*table] // by name; never changed in place
-	define sync.Mutex                        // one change of a definition at a time
-	tokens [stripeCount]sync.Mutex           // serialise the uses of one client request token
+	tables atomic.Pointer[catalog]
+	define sync.Mutex              // one change of a definition at a time
+	tokens [stripeCount]sync.Mutex // serialise the uses of one client request token
 }
 
 // New returns the engine of the tables in cfg.Records. It starts nothing.
@@ -93,8 +92,8 @@ func orNow(now func() time.Time) func() time.Time {
 }
 
 // load reads every definition.
-func (e *Engine) load() (map[string]*table, error) {
-	loaded := map[string]*table{}
+func (e *Engine) load() (catalog, error) {
+	loaded := catalog{}
 	err := e.cfg.Records.Scan(iot.KeyRange{From: definitionKey(""), To: []byte{kindDefinition + 1}}, func(key, value []byte) (bool, error) {
 		var r record
 		if err := json.Unmarshal(value, &r); err != nil {
@@ -118,9 +117,14 @@ func (e *Engine) load() (map[string]*table, error) {
 	return loaded, nil
 }
 
+// catalog is the tables in force at one moment, by name. It is never changed.
+type catalog map[string]*table
+
+func (e *Engine) catalog() catalog { return *e.tables.Load() }
+
 // table returns the table of a name, for the operations on items.
-func (e *Engine) table(name string) (*table, error) {
-	t, ok := (*e.tables.Load())[name]
+func (c catalog) table(name string) (*table, error) {
+	t, ok := c[name]
 	if !ok {
 		return nil, notFound("Requested resource")
 	}
@@ -129,7 +133,7 @@ func (e *Engine) table(name string) (*table, error) {
 
 // described returns the table of a name, for the operations on tables.
 func (e *Engine) described(name string) (*table, error) {
-	t, ok := (*e.tables.Load())[name]
+	t, ok := e.catalog()[name]
 	if !ok {
 		return nil, notFound("Requested resource not found: Table: " + name)
 	}
@@ -137,11 +141,11 @@ func (e *Engine) described(name string) (*table, error) {
 }
 
 // inForce reports whether t is still the definition of its table.
-func (e *Engine) inForce(t *table) bool { return (*e.tables.Load())[t.name()] == t }
+func (e *Engine) inForce(t *table) bool { return e.catalog()[t.name()] == t }
 
 // replace puts t in the place of the table of its name; a nil t removes it.
 func (e *Engine) replace(name string, t *table) {
-	changed := maps.Clone(*e.tables.Load())
+	changed := maps.Clone(e.catalog())
 	if t == nil {
 		delete(changed, name)
 	} else {
@@ -166,5 +170,3 @@ func encode(v any) []byte {
 	}
 	return text
 }
-
-var _ = ddb.BillingProvisioned
