@@ -53,6 +53,7 @@ type Config struct {
 	RuleEditor        RuleEditor
 	Functions         Functions
 	Permissions       Permissions
+	DynamoDB          DynamoDB // zero: the service is not served
 
 	// Publish takes a message in and returns when its effects are durable, or
 	// with the reason why nothing of it was applied.
