@@ -253,7 +253,7 @@ func (in *ScanInput) Check() error {
 
 // ReadOutput is the result of Query and Scan.
 type ReadOutput struct {
-	Items            []Item // nil with Select COUNT
+	Items            []Item `json:",omitzero"` // nil with Select COUNT
 	Count            int
 	ScannedCount     int
 	LastEvaluatedKey Item              `json:",omitzero"`
