@@ -9,6 +9,7 @@ import (
 	"hash/crc32"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/fieldline-iot/fieldline/internal/ddb"
 	"github.com/fieldline-iot/fieldline/internal/iot"
@@ -136,7 +137,8 @@ func decodeDynamoDB(body []byte, in any) error {
 		return newFault(codeSerialization, shape.Message)
 	}
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return newFault(codeSerialization, fmt.Sprintf("member %s is a %s, which does not fit", wrong.Field, wrong.Value))
+		member := wrong.Field[strings.LastIndexByte(wrong.Field, '.')+1:] // without the structs around it
+		return newFault(codeSerialization, fmt.Sprintf("member %s is a %s, which does not fit", member, wrong.Value))
 	}
 	if errors.Is(err, iot.ErrInvalid) {
 		return err

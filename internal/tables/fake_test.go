@@ -133,9 +133,9 @@ func createTable(t testing.TB, e *Engine, name string, sorted bool) {
 	must[ddb.TableOutput](t)(e.CreateTable(decode[ddb.CreateTableInput](t, text)))
 }
 
-// do performs an operation on JSON and returns its result as JSON.
-func do(e *Engine, operation, request string) (string, error) {
-	calls := map[string]func(string) (any, error){
+// calls are the operations by their names.
+func calls(e *Engine) map[string]func(string) (any, error) {
+	return map[string]func(string) (any, error){
 		"CreateTable": call(e.CreateTable), "DescribeTable": call(e.DescribeTable), "ListTables": call(e.ListTables),
 		"UpdateTable": call(e.UpdateTable), "DeleteTable": call(e.DeleteTable),
 		"UpdateTimeToLive": call(e.UpdateTimeToLive), "DescribeTimeToLive": call(e.DescribeTimeToLive),
@@ -144,7 +144,11 @@ func do(e *Engine, operation, request string) (string, error) {
 		"TransactWriteItems": call(e.TransactWriteItems), "TransactGetItems": call(e.TransactGetItems),
 		"ListTagsOfResource": call(e.ListTagsOfResource),
 	}
-	result, err := calls[operation](request)
+}
+
+// do performs an operation on JSON and returns its result as JSON.
+func do(e *Engine, operation, request string) (string, error) {
+	result, err := calls(e)[operation](request)
 	if err != nil {
 		return "", err
 	}

@@ -20,7 +20,7 @@ func TestTransactionsAreAllOrNothing(t *testing.T) {
 		putA   = `{"Put":{"TableName":"Accounts","Item":{"p":{"S":"a"},"n":{"N":"5"}}}}`
 		checkB = `{"ConditionCheck":{"TableName":"Accounts","Key":{"p":{"S":"b"}},"ConditionExpression":"attribute_exists(p)","ReturnValuesOnConditionCheckFailure":"ALL_OLD"}}`
 		addA   = `{"Update":{"TableName":"Accounts","Key":{"p":{"S":"a"}},"UpdateExpression":"SET n = n - :one","ConditionExpression":"n > :ten","ReturnValuesOnConditionCheckFailure":"ALL_OLD","ExpressionAttributeValues":{":one":{"N":"1"},":ten":{"N":"10"}}}}`
-		wrongA = `{"Update":{"TableName":"Accounts","Key":{"p":{"S":"a"}},"UpdateExpression":"SET n = missing + :one","ExpressionAttributeValues":{":one":{"N":"1"}}}}`
+		wrongA = `{"Update":{"TableName":"Accounts","Key":{"p":{"S":"a"}},"UpdateExpression":"SET n = absentee + :one","ExpressionAttributeValues":{":one":{"N":"1"}}}}`
 		putB   = `{"Put":{"TableName":"Accounts","Item":{"p":{"S":"b"}}}}`
 	)
 	converse(t, e, []step{
