@@ -53,6 +53,7 @@ type Config struct {
 	RuleEditor        RuleEditor
 	Functions         Functions
 	Permissions       Permissions
+	DynamoDB          DynamoDB // zero: the service is not served
 
 	Logs Logs // none: no CloudWatch Logs
 	IAM  IAM  // none: no IAM

@@ -86,6 +86,9 @@ type vocabulary struct {
 	// status is the service's own HTTP status of a code, 0 for the usual one; nil
 	// when it has none of its own.
 	status func(code string) int
+	// own names the errors that only this service knows, nil for others; nil when
+	// it knows none.
+	own func(err error) *fault
 }
 
 func iotWords() vocabulary {
@@ -126,7 +129,7 @@ func stsWords() vocabulary {
 // that map errors; what they do not know is internal.
 func (v *vocabulary) fault(err error) *fault {
 	f := &fault{message: sentence(err)}
-	if own, ok := errors.AsType[*fault](err); ok {
+	if own := v.ownFault(err); own != nil {
 		*f = *own
 	} else if refused, ok := errors.AsType[*sigv4.Error](err); ok {
 		f.code, f.message = v.signature(refused.Code), refused.Message
@@ -137,6 +140,14 @@ func (v *vocabulary) fault(err error) *fault {
 		f.httpStatus = v.status(f.code)
 	}
 	return f
+}
+
+// ownFault is the fault that an operation has made, or that its service knows.
+func (v *vocabulary) ownFault(err error) *fault {
+	if own, ok := errors.AsType[*fault](err); ok || v.own == nil {
+		return own
+	}
+	return v.own(err)
 }
 
 // code is the service's name of an error, or "".

@@ -65,7 +65,7 @@ func (a *API) newServices() map[string]*service {
 func (a *API) everyService() map[string]*service {
 	iotOperations := slices.Concat(a.thingOperations(), a.certificateOperations(), a.policyOperations(),
 		a.attachmentOperations(), a.ruleOperations(), a.endpointOperations())
-	return map[string]*service{
+	services := map[string]*service{
 		"iot":     restService("iot", "AWS IoT", restJSON{}, iotWords(), iotOperations),
 		"iotdata": restService("iotdata", "AWS IoT Data Plane", restJSON{}, iotDataWords(), a.iotDataOperations()),
 		"lambda":  restService("lambda", "AWS Lambda", lambdaJSON{}, lambdaWords(), a.lambdaOperations()),
@@ -77,6 +77,10 @@ func (a *API) everyService() map[string]*service {
 		"iam":  a.iamService(),
 		"logs": a.logsService(),
 	}
+	if a.cfg.DynamoDB != (DynamoDB{}) {
+		services["dynamodb"] = a.dynamoDBService()
+	}
+	return services
 }
 
 // restService is a service whose operations are told apart by method and path.
