@@ -51,8 +51,9 @@ type service struct {
 func (a *API) newServices() map[string]*service {
 	services := a.everyService()
 	for name, there := range map[string]bool{
-		"iam":  a.cfg.IAM.complete(),
-		"logs": a.cfg.Logs.complete(),
+		"dynamodb": a.cfg.DynamoDB != (DynamoDB{}),
+		"iam":      a.cfg.IAM.complete(),
+		"logs":     a.cfg.Logs.complete(),
 	} {
 		if !there {
 			delete(services, name)
@@ -65,7 +66,7 @@ func (a *API) newServices() map[string]*service {
 func (a *API) everyService() map[string]*service {
 	iotOperations := slices.Concat(a.thingOperations(), a.certificateOperations(), a.policyOperations(),
 		a.attachmentOperations(), a.ruleOperations(), a.endpointOperations())
-	services := map[string]*service{
+	return map[string]*service{
 		"iot":     restService("iot", "AWS IoT", restJSON{}, iotWords(), iotOperations),
 		"iotdata": restService("iotdata", "AWS IoT Data Plane", restJSON{}, iotDataWords(), a.iotDataOperations()),
 		"lambda":  restService("lambda", "AWS Lambda", lambdaJSON{}, lambdaWords(), a.lambdaOperations()),
@@ -74,13 +75,10 @@ func (a *API) everyService() map[string]*service {
 			label: "fieldline", title: "Fieldline", anyRegion: true, wire: restJSON{}, words: iotWords(),
 			find: newRoutes(a.fieldlineOperations()).find("Fieldline"),
 		},
-		"iam":  a.iamService(),
-		"logs": a.logsService(),
+		"dynamodb": a.dynamoDBService(),
+		"iam":      a.iamService(),
+		"logs":     a.logsService(),
 	}
-	if a.cfg.DynamoDB != (DynamoDB{}) {
-		services["dynamodb"] = a.dynamoDBService()
-	}
-	return services
 }
 
 // restService is a service whose operations are told apart by method and path.
