@@ -63,7 +63,7 @@ func (p conditionParser) primary() condition {
 // what it is around is then an operand, or operands of a function, for nothing
 // compares conditions.
 func (p conditionParser) comparedBehind(pos int) bool {
-	next := p.tokens[min(p.closing(pos)+1, len(p.tokens)-1)]
+	next := p.tokens[min(p.closing[pos]+1, len(p.tokens)-1)]
 	return isComparator(next) ||
 		next.kind == tokenWord && (strings.EqualFold(next.text, "BETWEEN") || strings.EqualFold(next.text, "IN"))
 }

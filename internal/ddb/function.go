@@ -77,8 +77,7 @@ func (p *parser) checkTypeName(o operand) {
 	l, ok := o.(literal)
 	switch {
 	case !ok:
-		p.refuse("Incorrect operand type for operator or function; operator or function: attribute_type, operand type: %s",
-			"document path")
+		p.refuse("Incorrect operand type for operator or function; operator or function: attribute_type, operand type: document path")
 	case l.is.kind == KindString:
 		if _, known := kindOf(l.is.text); !known {
 			p.refuse("Invalid attribute type name found; type: %s, valid types: {B,NULL,SS,BOOL,L,BS,N,NS,S,M}", l.is.text)

@@ -61,36 +61,34 @@ func (d *decimal) mantissa(text string) (rest string, overlong, ok bool) {
 	zeros, point := 0, false // zeros waiting for a digit that makes them count
 	for i := range len(text) {
 		c := text[i]
-		switch {
-		case c == '.' && !point:
+		if c == '.' && !point {
 			point = true
-		case c < '0' || c > '9':
+			continue
+		}
+		if !isDigit(c) {
 			return text[i:], overlong, ok
+		}
+		ok = true
+		d.count(point)
+		switch {
+		case c == '0' && d.n > 0:
+			zeros++
 		case c == '0':
-			ok = true
-			if d.n > 0 {
-				zeros++
-			}
-			d.count(point)
+		case d.n+zeros >= maxDigits:
+			overlong = true
 		default:
-			ok = true
-			if d.n+zeros >= maxDigits {
-				overlong = true
-				d.count(point)
-				continue
-			}
 			d.n += zeros // the array is zero there
 			zeros = 0
 			d.digits[d.n] = c - '0'
 			d.n++
-			d.count(point)
 		}
 	}
 	return "", overlong, ok
 }
 
-// count moves the exponent by the digit just read: before the point each digit
-// after the first raises it, behind the point each zero before the first lowers it.
+// count moves the exponent for a digit that is about to be read: before the point
+// each one behind the first raises it, behind the point each one up to the first
+// lowers it. Zeros before any other digit are no first.
 func (d *decimal) count(point bool) {
 	switch {
 	case !point && d.n > 0:

@@ -20,6 +20,7 @@ type parser struct {
 	parameter string // of the request
 	text      string
 	tokens    []token
+	closing   []int // for each token that opens a parenthesis the one that closes it, or the end
 	pos       int
 	operators int
 	syntax    error
@@ -34,10 +35,27 @@ func (s *Scope) parser(parameter, text string) *parser {
 		text = ""
 	}
 	p.tokens = tokenise(text)
+	p.closing = closing(p.tokens)
 	if len(p.tokens) == 1 && p.syntax == nil {
 		p.syntax = p.errorf("The expression can not be empty;")
 	}
 	return p
+}
+
+func closing(tokens []token) []int {
+	at := make([]int, len(tokens))
+	var open []int
+	for i, t := range tokens {
+		switch {
+		case t.text == "(":
+			at[i] = len(tokens) - 1
+			open = append(open, i)
+		case t.text == ")" && len(open) > 0:
+			at[open[len(open)-1]] = i
+			open = open[:len(open)-1]
+		}
+	}
+	return at
 }
 
 // errorf returns an error that begins as those about an expression do.
@@ -239,26 +257,9 @@ func (p *parser) disjoint(paths []path) {
 
 // open takes a parenthesis, and refuses one around another.
 func (p *parser) open() {
-	end := p.closing(p.pos)
-	if p.after(1).text == "(" && p.closing(p.pos+1) == end-1 {
+	end := p.closing[p.pos]
+	if p.after(1).text == "(" && p.closing[p.pos+1] == end-1 {
 		p.refuse("The expression has redundant parentheses;")
 	}
 	p.pos++
-}
-
-// closing returns the place of the parenthesis that closes the one at pos, or of
-// the end.
-func (p *parser) closing(pos int) int {
-	depth := 0
-	for ; pos < len(p.tokens)-1; pos++ {
-		switch p.tokens[pos].text {
-		case "(":
-			depth++
-		case ")":
-			if depth--; depth == 0 {
-				return pos
-			}
-		}
-	}
-	return pos
 }
