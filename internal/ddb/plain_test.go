@@ -1,0 +1,31 @@
+package ddb
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/fieldline-iot/fieldline/internal/iot"
+)
+
+func TestFromJSON(t *testing.T) {
+	for _, tt := range []struct{ name, text, want string }{
+		{"an object", `{"a":[1,true,null,"x"],"b":{}}`, `{"M":{"a":{"L":[{"N":"1"},{"BOOL":true},{"NULL":true},{"S":"x"}]},"b":{"M":{}}}}`},
+		{"a number is exact", `12345678901234567890.12345678901234567`, `{"N":"12345678901234567890.12345678901234567"}`},
+		{"a number out of range", `1e200`, `{"S":"1e200"}`},
+		{"a number of 39 digits", `123456789012345678901234567890123456789`, `{"S":"123456789012345678901234567890123456789"}`},
+		{"33 levels", strings.Repeat("[", 33) + strings.Repeat("]", 33), strings.Repeat(`{"L":[`, 32) + `{"S":"[]"}` + strings.Repeat(`]}`, 32)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			v, err := FromJSON([]byte(tt.text))
+			if got := string(v.AppendJSON(nil)); err != nil || got != tt.want {
+				t.Errorf("got %s, %v, want %s", got, err, tt.want)
+			}
+		})
+	}
+	for _, text := range []string{``, `{`, `1 2`} {
+		if v, err := FromJSON([]byte(text)); !errors.Is(err, iot.ErrInvalid) {
+			t.Errorf("%q is %v, %v", text, v, err)
+		}
+	}
+}
