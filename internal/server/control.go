@@ -37,6 +37,7 @@ func (s *Server) buildControl(sockets *listeners) (err error) {
 		Functions:         s.functions,
 		Permissions:       s.functions,
 		Publish:           s.publish,
+		DynamoDB:          s.tablesAPI(),
 		Logs:              s.logsAPI(),
 		IAM:               s.iamAPI(),
 		Insight:           s.insight(),

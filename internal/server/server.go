@@ -36,6 +36,7 @@ import (
 	"github.com/fieldline-iot/fieldline/internal/rule"
 	"github.com/fieldline-iot/fieldline/internal/sigv4"
 	"github.com/fieldline-iot/fieldline/internal/store"
+	"github.com/fieldline-iot/fieldline/internal/tables"
 )
 
 // Server is an assembled Fieldline. Its methods are safe for concurrent use,
@@ -55,6 +56,7 @@ type Server struct {
 	logGroups  *logs.Logs
 	roles      *roles.Roles
 	functions  *function.Catalog
+	tables     *tables.Engine
 	rules      *rule.Engine
 	dispatcher *rule.Dispatcher
 	taps       *taps
@@ -115,7 +117,7 @@ func makeDataFolder(dir string) error {
 // assemble builds the parts, from the store up to the doors.
 func (s *Server) assemble(sockets *listeners) error {
 	for _, build := range []func() error{
-		s.buildAuthority, s.buildLogs, s.buildRules, s.buildStack, s.buildIngest,
+		s.buildAuthority, s.buildLogs, s.buildTables, s.buildRules, s.buildStack, s.buildIngest,
 		func() error { return s.buildBroker(sockets) },
 		func() error { return s.buildGateway(sockets) },
 		func() error { return s.buildControl(sockets) },
@@ -159,7 +161,8 @@ func (s *Server) buildRules() (err error) {
 func (s *Server) buildStack() error {
 	_, err := LoadCredentials(s.cfg.Data)
 	if errors.Is(err, fs.ErrNotExist) && !s.cfg.Empty {
-		if err := ensureStack(s.store, s.rules, s.functions, s.cfg.Account); err != nil {
+		err := errors.Join(ensureStack(s.store, s.rules, s.functions, s.cfg.Account), s.ensureTables())
+		if err != nil {
 			return fmt.Errorf("creating the guide's stack: %w", err)
 		}
 	}
@@ -207,6 +210,7 @@ func (s *Server) Run(ctx context.Context, readyFile string, ready func()) error 
 	committer.Go(part(commits, stop, "store", func(ctx context.Context) error { return s.store.Run(ctx, s.ingest.Release) }))
 	engines.Go(part(accepted, stop, "outbox", s.dispatcher.Run))
 	engines.Go(part(accepted, stop, "retention", s.retain))
+	engines.Go(part(accepted, stop, "tables", s.tables.Run))
 	engines.Go(part(accepted, stop, "gate", s.warnOpen))
 	doors.Go(part(ctx, stop, "devices", s.broker.Run))
 	doors.Go(part(ctx, stop, "gateway", s.http.Run))

@@ -40,6 +40,17 @@ func (s *Store) DeleteConnection(id string) error {
 	return nil
 }
 
+// Connection returns a WebSocket client, or iot.ErrNotFound.
+func (s *Store) Connection(id string) (iot.Connection, error) {
+	s.connections.mu.RLock()
+	defer s.connections.mu.RUnlock()
+	c, ok := s.connections.byID[id]
+	if !ok {
+		return c, fmt.Errorf("connection %q: %w", id, iot.ErrNotFound)
+	}
+	return c, nil
+}
+
 // Connections returns every WebSocket client, by id.
 func (s *Store) Connections() ([]iot.Connection, error) {
 	s.connections.mu.RLock()
