@@ -51,6 +51,8 @@ type Server struct {
 	store      *store.Store
 	authority  *ca.Authority
 	functions  *function.Catalog
+	// functionLogs are the latest lines of the functions.
+	functionLogs functionLogs
 	rules      *rule.Engine
 	dispatcher *rule.Dispatcher
 	taps       *taps
@@ -129,10 +131,7 @@ func (s *Server) buildAuthority() (err error) {
 }
 
 func (s *Server) buildRules() (err error) {
-	s.functions, err = function.New(function.Config{
-		Account: s.cfg.Account, Permissions: s.store, Readings: s.store, Connections: connections{s.store}, Log: s.log,
-	})
-	if err != nil {
+	if err := s.buildFunctions(); err != nil {
 		return err
 	}
 	s.rules, err = rule.New(rule.Config{
@@ -143,7 +142,8 @@ func (s *Server) buildRules() (err error) {
 	}
 	s.dispatcher, err = rule.NewDispatcher(rule.DispatcherConfig{
 		Outbox:     s.store,
-		Performers: map[string]rule.Performer{rule.LambdaOutbox: rule.PerformLambda(s.functions.Invoke)},
+		Performers: map[string]rule.Performer{iot.LambdaOutbox: s.functions.Perform},
+		Retries:    map[string]rule.Retry{iot.LambdaOutbox: s.functions.Retry},
 		Log:        s.log, Metrics: s.metrics,
 	})
 	return err
@@ -212,7 +212,7 @@ func (s *Server) Run(ctx context.Context, readyFile string, ready func()) error 
 	}
 	err = errors.Join(err, doors.Wait()) // 1. take nothing more in
 	drain()                              // 2. finish what was accepted
-	err = errors.Join(err, engines.Wait())
+	err = errors.Join(err, engines.Wait(), s.functions.Close())
 	seal() // 3. make the rest durable
 	return errors.Join(err, committer.Wait(), s.store.Close())
 }

@@ -62,11 +62,3 @@ func (s *Server) clients() []awsapi.Client {
 	}
 	return list
 }
-
-func (s *Server) logs(function string, from uint64) ([]iot.LogLine, error) {
-	log, err := s.functions.Log(function)
-	if err != nil {
-		return nil, err
-	}
-	return log.Lines(from), nil
-}
