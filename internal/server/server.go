@@ -48,19 +48,19 @@ type Server struct {
 	credentials sigv4.Credentials
 	provisioner provisioner
 
-	store      *store.Store
-	authority  *ca.Authority
-	functions  *function.Catalog
+	store     *store.Store
+	authority *ca.Authority
+	functions *function.Catalog
 	// functionLogs are the latest lines of the functions.
 	functionLogs functionLogs
-	rules      *rule.Engine
-	dispatcher *rule.Dispatcher
-	taps       *taps
-	ingest     *ingest.Ingest
-	broker     *broker.Broker
-	push       *push.Gateway
-	http       *httpapi.API
-	control    *awsapi.API
+	rules        *rule.Engine
+	dispatcher   *rule.Dispatcher
+	taps         *taps
+	ingest       *ingest.Ingest
+	broker       *broker.Broker
+	push         *push.Gateway
+	http         *httpapi.API
+	control      *awsapi.API
 }
 
 // New validates the configuration, opens the data folder and every listener, and
