@@ -35,7 +35,7 @@ func newNarrator(device string) *narrator {
 
 // observe looks for the device's first stored message. It never blocks.
 func (n *narrator) observe(c *iot.Commit) {
-	if n.seen.Load() {
+	if n.seen.Load() || len(c.Messages) == 0 { // effects that no message brought
 		return
 	}
 	for _, e := range c.Effects {

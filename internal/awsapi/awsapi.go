@@ -53,6 +53,7 @@ type Config struct {
 	RuleEditor        RuleEditor
 	Functions         Functions
 	Permissions       Permissions
+	Lambda            Lambda   // zero: only the permissions of functions are served
 	DynamoDB          DynamoDB // zero: the service is not served
 
 	Logs Logs // none: no CloudWatch Logs
@@ -232,6 +233,12 @@ func (a *API) perform(w http.ResponseWriter, q *request, svc *service) (operatio
 	if err != nil {
 		return unknown, nil, err
 	}
+	if svc.timeout != 0 {
+		// The read deadline too, or it ends the request's context. A writer without
+		// deadlines, as in tests, has none to move.
+		out, deadline := http.NewResponseController(w), time.Now().Add(svc.timeout)
+		_ = errors.Join(out.SetReadDeadline(deadline), out.SetWriteDeadline(deadline))
+	}
 	result, err := op.handle(q.http.Context(), q)
 	return op, result, err
 }
@@ -240,6 +247,10 @@ func (a *API) perform(w http.ResponseWriter, q *request, svc *service) (operatio
 func (a *API) answer(w http.ResponseWriter, q *request, svc *service, op operation, result any) error {
 	if s, ok := result.(stream); ok {
 		a.serveStream(w, q, s)
+		return nil
+	}
+	if r, ok := result.(raw); ok {
+		r.write(w)
 		return nil
 	}
 	return svc.wire.result(w, q.id, op, result)

@@ -79,47 +79,47 @@ func (a *API) dynamoDBService() *service {
 func (a *API) dynamoDBOperations() []operation {
 	d := &a.cfg.DynamoDB
 	return []operation{
-		dynamoDB("CreateTable", d.Tables.CreateTable),
-		dynamoDB("DescribeTable", d.Tables.DescribeTable),
-		dynamoDB("ListTables", d.Tables.ListTables),
-		dynamoDB("UpdateTable", d.Tables.UpdateTable),
-		dynamoDB("DeleteTable", d.Tables.DeleteTable),
-		dynamoDB("UpdateTimeToLive", d.Settings.UpdateTimeToLive),
-		dynamoDB("DescribeTimeToLive", d.Settings.DescribeTimeToLive),
-		dynamoDB("TagResource", nothing(d.Settings.TagResource)),
-		dynamoDB("UntagResource", nothing(d.Settings.UntagResource)),
-		dynamoDB("ListTagsOfResource", d.Settings.ListTagsOfResource),
-		dynamoDB("PutItem", d.Items.PutItem),
-		dynamoDB("GetItem", d.Items.GetItem),
-		dynamoDB("UpdateItem", d.Items.UpdateItem),
-		dynamoDB("DeleteItem", d.Items.DeleteItem),
-		dynamoDB("Query", d.Readers.Query),
-		dynamoDB("Scan", d.Readers.Scan),
-		dynamoDB("BatchGetItem", d.Readers.BatchGetItem),
-		dynamoDB("BatchWriteItem", d.Readers.BatchWriteItem),
-		dynamoDB("TransactGetItems", d.Transactions.TransactGetItems),
-		dynamoDB("TransactWriteItems", d.Transactions.TransactWriteItems),
-		dynamoDB("DescribeContinuousBackups", a.describeContinuousBackups),
-		dynamoDB("DescribeLimits", describeTableLimits),
+		dynamoDB("CreateTable", &d.Tables, Tables.CreateTable),
+		dynamoDB("DescribeTable", &d.Tables, Tables.DescribeTable),
+		dynamoDB("ListTables", &d.Tables, Tables.ListTables),
+		dynamoDB("UpdateTable", &d.Tables, Tables.UpdateTable),
+		dynamoDB("DeleteTable", &d.Tables, Tables.DeleteTable),
+		dynamoDB("UpdateTimeToLive", &d.Settings, TableSettings.UpdateTimeToLive),
+		dynamoDB("DescribeTimeToLive", &d.Settings, TableSettings.DescribeTimeToLive),
+		dynamoDB("TagResource", &d.Settings, nothing(TableSettings.TagResource)),
+		dynamoDB("UntagResource", &d.Settings, nothing(TableSettings.UntagResource)),
+		dynamoDB("ListTagsOfResource", &d.Settings, TableSettings.ListTagsOfResource),
+		dynamoDB("PutItem", &d.Items, TableItems.PutItem),
+		dynamoDB("GetItem", &d.Items, TableItems.GetItem),
+		dynamoDB("UpdateItem", &d.Items, TableItems.UpdateItem),
+		dynamoDB("DeleteItem", &d.Items, TableItems.DeleteItem),
+		dynamoDB("Query", &d.Readers, TableReaders.Query),
+		dynamoDB("Scan", &d.Readers, TableReaders.Scan),
+		dynamoDB("BatchGetItem", &d.Readers, TableReaders.BatchGetItem),
+		dynamoDB("BatchWriteItem", &d.Readers, TableReaders.BatchWriteItem),
+		dynamoDB("TransactGetItems", &d.Transactions, TableTransactions.TransactGetItems),
+		dynamoDB("TransactWriteItems", &d.Transactions, TableTransactions.TransactWriteItems),
+		dynamoDB("DescribeContinuousBackups", &d.Tables, describeContinuousBackups),
+		dynamoDB("DescribeLimits", &d.Tables, describeTableLimits),
 		{name: "DescribeEndpoints", status: http.StatusOK, handle: describeDynamoDBEndpoints},
 	}
 }
 
 // dynamoDB is an operation that decodes its request, of a type that checks itself,
-// and does it.
-func dynamoDB[In, Out any](name string, do func(*In) (Out, error)) operation {
+// and has an engine do it.
+func dynamoDB[Engine, In, Out any](name string, engine *Engine, do func(Engine, *In) (Out, error)) operation {
 	return operation{name: name, status: http.StatusOK, handle: func(_ context.Context, q *request) (any, error) {
 		in := new(In)
 		if err := decodeDynamoDB(q.body, in); err != nil {
 			return nil, err
 		}
-		return do(in)
+		return do(*engine, in)
 	}}
 }
 
 // nothing is an operation without a result.
-func nothing[In any](do func(*In) error) func(*In) (*struct{}, error) {
-	return func(in *In) (*struct{}, error) { return nil, do(in) }
+func nothing[Engine, In any](do func(Engine, *In) error) func(Engine, *In) (*struct{}, error) {
+	return func(e Engine, in *In) (*struct{}, error) { return nil, do(e, in) }
 }
 
 // codeSerialization: a member has another JSON type than the model says, or the
@@ -245,8 +245,8 @@ func dynamoDBFault(err error) *fault {
 
 // describeContinuousBackups says that there are none: AWS's are a service to which
 // this table's data never goes.
-func (a *API) describeContinuousBackups(in *ddb.TableInput) (any, error) {
-	if _, err := a.cfg.DynamoDB.Tables.DescribeTable(in); errors.Is(err, iot.ErrNotFound) {
+func describeContinuousBackups(tables Tables, in *ddb.TableInput) (any, error) {
+	if _, err := tables.DescribeTable(in); errors.Is(err, iot.ErrNotFound) {
 		return nil, newFault("TableNotFoundException", "Table not found: "+in.TableName)
 	} else if err != nil {
 		return nil, err
@@ -264,7 +264,7 @@ type tableLimits struct {
 	TableMaxReadCapacityUnits, TableMaxWriteCapacityUnits     int
 }
 
-func describeTableLimits(*struct{}) (tableLimits, error) {
+func describeTableLimits(Tables, *struct{}) (tableLimits, error) {
 	return tableLimits{80_000, 80_000, 40_000, 40_000}, nil
 }
 

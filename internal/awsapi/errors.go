@@ -112,7 +112,7 @@ func lambdaWords() vocabulary {
 	words.exists, words.conflict, words.version = "ResourceConflictException", "ResourceConflictException", "PreconditionFailedException"
 	words.invalid, words.denied = "InvalidParameterValueException", "AccessDeniedException"
 	words.limit, words.overloaded = "PolicyLengthExceededException", "TooManyRequestsException"
-	words.internal = "ServiceException"
+	words.internal, words.status = "ServiceException", lambdaStatus
 	return words
 }
 

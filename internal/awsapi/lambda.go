@@ -11,12 +11,20 @@ import (
 	"github.com/fieldline-iot/fieldline/internal/iot"
 )
 
-func (a *API) lambdaOperations() []operation {
+func (a *API) permissionOperations() []operation {
 	return []operation{
 		{"AddPermission", "POST", "/2015-03-31/functions/{FunctionName}/policy", 201, a.addPermission},
 		{"RemovePermission", "DELETE", "/2015-03-31/functions/{FunctionName}/policy/{StatementId}", 204, a.removePermission},
 		{"GetPolicy", "GET", "/2015-03-31/functions/{FunctionName}/policy", 200, a.getFunctionPolicy},
 	}
+}
+
+// lambdaService is Lambda; its requests may hold a zip, and its answers may take
+// as long as a function does.
+func (a *API) lambdaService() *service {
+	s := restService("lambda", "AWS Lambda", lambdaJSON{}, lambdaWords(), append(a.permissionOperations(), a.lambdaFunctionOperations()...))
+	s.maxBody, s.timeout = maxLambdaBody, invokePatience
+	return s
 }
 
 // functionPolicy is a function's resource policy as AWS writes it.
@@ -78,7 +86,22 @@ func (a *API) functionPrincipal(principal string) any {
 // functionName reads the function that a request is about: a name, an ARN, or
 // account:function:name. Versions and aliases are refused by name.
 func (a *API) functionName(q *request) (string, error) {
-	given := q.labels["FunctionName"]
+	if err := checkQualifier(q.query.Get("Qualifier")); err != nil {
+		return "", err
+	}
+	return a.knownFunction(q.labels["FunctionName"])
+}
+
+// knownFunction is readFunctionName for a function that must exist.
+func (a *API) knownFunction(given string) (string, error) {
+	name, err := a.readFunctionName(given)
+	if err == nil && !a.cfg.Functions.Exists(name) {
+		return "", newFault("ResourceNotFoundException", "Function not found: "+a.functionARN(name))
+	}
+	return name, err
+}
+
+func (a *API) readFunctionName(given string) (string, error) {
 	name := given
 	if strings.HasPrefix(given, "arn:") {
 		resource, err := a.cfg.Account.Resource("lambda", given)
@@ -89,21 +112,18 @@ func (a *API) functionName(q *request) (string, error) {
 	} else {
 		name = strings.TrimPrefix(name, a.cfg.Account.ID+":")
 	}
-	name = strings.TrimPrefix(name, "function:")
-	name, qualifier, _ := strings.Cut(name, ":")
-	if qualifier == "" {
-		qualifier = q.query.Get("Qualifier")
-	}
+	name, qualifier, _ := strings.Cut(strings.TrimPrefix(name, "function:"), ":")
 	if err := (constraint{1, 140, "-_."}).check("functionName", name); err != nil {
 		return "", err
 	}
+	return name, checkQualifier(qualifier)
+}
+
+func checkQualifier(qualifier string) error {
 	if qualifier != "" && qualifier != "$LATEST" {
-		return "", fmt.Errorf("qualifier %s: versions and aliases of functions are %w by Fieldline", qualifier, iot.ErrUnsupported)
+		return fmt.Errorf("qualifier %s: versions and aliases of functions are %w by Fieldline", qualifier, iot.ErrUnsupported)
 	}
-	if !a.cfg.Functions.Exists(name) {
-		return "", newFault("ResourceNotFoundException", "Function not found: "+a.functionARN(name))
-	}
-	return name, nil
+	return nil
 }
 
 // addPermissionInput is the body of AddPermission.

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/fieldline-iot/fieldline/internal/sigv4"
 )
@@ -38,7 +39,8 @@ type service struct {
 	anyRegion bool   // answers for every region
 	wire      wire
 	words     vocabulary
-	maxBody   int64 // of a request, in bytes; 0: maxBody
+	maxBody   int64         // of a request, in bytes; 0: maxBody
+	timeout   time.Duration // of an operation; 0: writeTimeout
 	// operations are those that the service performs.
 	operations []operation
 	// find returns the operation that a request asks for, with the request's
@@ -59,6 +61,9 @@ func (a *API) newServices() map[string]*service {
 			delete(services, name)
 		}
 	}
+	if a.cfg.Lambda.Functions == nil {
+		services["lambda"] = restService("lambda", "AWS Lambda", lambdaJSON{}, lambdaWords(), a.permissionOperations())
+	}
 	return services
 }
 
@@ -69,7 +74,7 @@ func (a *API) everyService() map[string]*service {
 	return map[string]*service{
 		"iot":     restService("iot", "AWS IoT", restJSON{}, iotWords(), iotOperations),
 		"iotdata": restService("iotdata", "AWS IoT Data Plane", restJSON{}, iotDataWords(), a.iotDataOperations()),
-		"lambda":  restService("lambda", "AWS Lambda", lambdaJSON{}, lambdaWords(), a.lambdaOperations()),
+		"lambda":  a.lambdaService(),
 		"sts":     queryService("sts", "AWS STS", "https://sts.amazonaws.com/doc/2011-06-15/", a.stsOperations()),
 		"fieldline": {
 			label: "fieldline", title: "Fieldline", anyRegion: true, wire: restJSON{}, words: iotWords(),

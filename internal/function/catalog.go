@@ -1,39 +1,68 @@
-// Package function holds the functions that rules and gateways invoke, under
-// their AWS names, with who may invoke them and what they logged.
+// Package function holds the functions that rules, gateways and callers of
+// Lambda's Invoke run, under their AWS names, with who may invoke them.
 //
-// Today these are the guide's four, in process: ProcessIoTData, whose effects
+// The guide's four are built in and run in process: ProcessIoTData, whose effects
 // are data and so are evaluated on the way of the message itself, and OnConnect,
-// OnDisconnect and FetchIoTData, which reach tables. A [Catalog] is safe for
-// concurrent use; looking up a function or a permission takes no lock.
+// OnDisconnect and FetchIoTData, which reach tables. Functions of one's own are
+// Lambda deployment packages that run as warm processes in a [sandbox.Pool]; one
+// that has a built-in's name stands in its place until it is deleted.
+//
+// A [Catalog] is safe for concurrent use; looking up a function or a permission
+// takes no lock.
 package function
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
-	"sort"
+	"maps"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
+	"github.com/fieldline-iot/fieldline/internal/sandbox"
 	"github.com/fieldline-iot/fieldline/internal/telemetry"
 )
 
-// The guide's functions.
-const (
-	ProcessIoTData = "ProcessIoTData"
-	OnConnect      = "OnConnect"
-	OnDisconnect   = "OnDisconnect"
-	FetchIoTData   = "FetchIoTData"
-)
-
-// Config is what a Catalog needs. Log nil discards.
+// Config is what a Catalog needs. Every field is needed unless it says otherwise.
 type Config struct {
 	Account     iot.Account
 	Permissions Permissions
 	Readings    telemetry.Readings
 	Connections telemetry.Connections
-	Log         *slog.Logger
+
+	Records Records // the configurations of functions of one's own
+	Dir     string  // absolute; where their zips are kept
+	// Unpacked is an absolute folder for the unpacked code, emptied by New and
+	// removed by Close. User must be able to reach it. Default: unpacked in Dir.
+	Unpacked string
+	// User is whom functions run as; nil: as this process.
+	User *sandbox.User
+	// Platform returns what each process finds in its environment: region,
+	// credentials, endpoint, proxy. Nil adds nothing.
+	Platform func() map[string]string
+	// Python is the interpreter for python3.* functions that bring no bootstrap.
+	// Default: python3 on the PATH.
+	Python string
+	// Concurrency bounds the processes of a function that has no reserved
+	// concurrency (default 32).
+	Concurrency int
+
+	// Commit makes the effects of ProcessIoTData durable when it is invoked by
+	// itself. Nil refuses that.
+	Commit func(ctx context.Context, effects []iot.Effect) error
+	// Enqueue makes an outbox entry durable. Nil refuses InvokeAsync.
+	Enqueue func(ctx context.Context, e *iot.Enqueue) error
+	// Logs takes every function's lines, for the group /aws/lambda/NAME. It must
+	// not block. Nil discards them.
+	Logs func(iot.LogEvent)
+
+	Log *slog.Logger // of the server; nil discards
 }
 
 // Permissions keeps the statements of the functions' resource policies.
@@ -43,174 +72,181 @@ type Permissions interface {
 	DeletePermission(function, statementID string) error
 }
 
-// invoker runs a function on an event and returns its answer as JSON.
-type invoker func(ctx context.Context, event []byte) ([]byte, error)
+// Records is a key space of this package's own. Get's error wraps
+// [iot.ErrNotFound].
+type Records interface {
+	Scan(r iot.KeyRange, visit func(key, value []byte) (bool, error)) error
+	Apply(writes []iot.Write, durable bool) error
+}
 
-// Catalog is the set of functions.
+// Catalog is the set of functions. Make one with [New], end it with Close.
 type Catalog struct {
-	cfg       Config
-	functions map[string]invoker
-	allowed   permissions
-	logs      map[string]*Log
+	cfg     Config
+	current atomic.Pointer[map[string]*entry] // by name; immutable
+
+	changing sync.Mutex // held by every change of current
+
+	mu         sync.Mutex
+	versions   map[*version]struct{} // that may have processes
+	closed     bool
+	background sync.WaitGroup // ends versions that were replaced
 }
 
-// New returns the catalog of the guide's functions, with the permissions that
-// are stored.
+// entry is what stands under a name. It is immutable.
+type entry struct {
+	builtIn invoker  // nil when the name is not one of the guide's
+	own     *version // nil while the built-in stands
+	allowed []iot.Permission
+}
+
+// New returns the catalog of the guide's functions and those that Records has.
+// It starts no process.
 func New(cfg Config) (*Catalog, error) {
-	if cfg.Log == nil {
-		cfg.Log = slog.New(slog.DiscardHandler)
+	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
+	cfg.Concurrency = cmp.Or(cfg.Concurrency, 32)
+	cfg.Unpacked = cmp.Or(cfg.Unpacked, filepath.Join(cfg.Dir, "unpacked"))
+	if cfg.Logs == nil {
+		cfg.Logs = func(iot.LogEvent) {}
 	}
-	c := &Catalog{cfg: cfg, logs: make(map[string]*Log)}
-	c.functions = map[string]invoker{
-		ProcessIoTData: c.invokeProcess,
-		OnConnect:      c.invokeConnect,
-		OnDisconnect:   c.invokeDisconnect,
-		FetchIoTData:   c.invokeFetch,
+	if cfg.Permissions == nil || cfg.Records == nil || !filepath.IsAbs(cfg.Dir) || !filepath.IsAbs(cfg.Unpacked) {
+		return nil, fmt.Errorf("function: Config needs Permissions, Records, and an absolute Dir and Unpacked: %w", iot.ErrInvalid)
 	}
-	for name := range c.functions {
-		c.logs[name] = newLog()
+	c := &Catalog{cfg: cfg, versions: make(map[*version]struct{})}
+	if err := c.load(); err != nil {
+		return nil, err
 	}
-	return c, c.reload()
+	return c, nil
 }
 
-// Names returns the functions' names in order.
-func (c *Catalog) Names() []string {
-	names := make([]string, 0, len(c.functions))
-	for name := range c.functions {
-		names = append(names, name)
+// load takes what is stored into force.
+func (c *Catalog) load() error {
+	now := make(map[string]*entry)
+	for name, run := range c.builtIns() {
+		now[name] = &entry{builtIn: run}
 	}
-	sort.Strings(names)
-	return names
+	stored, err := c.readRecords()
+	if err != nil {
+		return err
+	}
+	for _, f := range stored {
+		e := now[f.Name]
+		if e == nil {
+			e = &entry{}
+			now[f.Name] = e
+		}
+		e.own = c.newVersion(f)
+	}
+	for name, e := range now {
+		if e.allowed, err = c.cfg.Permissions.Permissions(name); err != nil {
+			return fmt.Errorf("permissions of %s: %w", name, err)
+		}
+	}
+	c.current.Store(&now)
+	return c.sweep(stored)
+}
+
+// Run waits until ctx is done and then ends every process.
+func (c *Catalog) Run(ctx context.Context) error {
+	<-ctx.Done()
+	return c.Close()
+}
+
+// Close ends every process and removes the unpacked code. Invocations under way
+// fail with [iot.ErrClosed].
+func (c *Catalog) Close() error {
+	c.mu.Lock()
+	c.closed = true
+	versions := slices.Collect(maps.Keys(c.versions))
+	c.mu.Unlock()
+	var pools sync.WaitGroup
+	for _, v := range versions {
+		pools.Go(v.stop)
+	}
+	pools.Wait()
+	c.background.Wait()
+	return removeTree(c.cfg.Unpacked)
+}
+
+func (c *Catalog) entry(name string) *entry { return (*c.current.Load())[name] }
+
+// put has e stand under a name, nil nothing. The caller holds changing.
+func (c *Catalog) put(name string, e *entry) {
+	next := maps.Clone(*c.current.Load())
+	if e == nil {
+		delete(next, name)
+	} else {
+		next[name] = e
+	}
+	c.current.Store(&next)
 }
 
 // Exists reports whether a function of that name can be invoked.
-func (c *Catalog) Exists(name string) bool { return c.functions[name] != nil }
+func (c *Catalog) Exists(name string) bool { return c.entry(name) != nil }
 
-// Log returns what a function logged, or an error wrapping [iot.ErrNotFound].
-func (c *Catalog) Log(name string) (*Log, error) {
-	if log := c.logs[name]; log != nil {
-		return log, nil
-	}
-	return nil, fmt.Errorf("function %q (there are %v): %w", name, c.Names(), iot.ErrNotFound)
+// BuiltIn reports whether the built-in function of that name is in force.
+func (c *Catalog) BuiltIn(name string) bool {
+	e := c.entry(name)
+	return e != nil && e.own == nil
 }
 
-// Inline reports whether the function's whole work is effects, so that Evaluate
-// serves it on the way of the message.
-func (c *Catalog) Inline(name string) bool { return name == ProcessIoTData }
-
-// Evaluate runs an inline function: it appends the effects of the event to dst.
-func (c *Catalog) Evaluate(name string, dst []iot.Effect, event []byte, origin iot.Origin) ([]iot.Effect, error) {
-	if !c.Inline(name) {
-		return dst, fmt.Errorf("function %q is not evaluated in line: %w", name, iot.ErrUnsupported)
+// Function returns a function's configuration, or an error wrapping
+// [iot.ErrNotFound].
+func (c *Catalog) Function(name string) (iot.Function, error) {
+	e := c.entry(name)
+	if e == nil {
+		return iot.Function{}, notFound(name)
 	}
-	dst, err := telemetry.Process(dst, event, origin)
-	if err != nil {
-		c.logs[name].Add("refused: "+err.Error(), event)
-		return dst, err
-	}
-	if c.cfg.Log.Enabled(context.Background(), slog.LevelDebug) {
-		c.cfg.Log.Debug("raw event", "function", name, "event", string(event))
-		c.logs[name].Add("Raw event:", event)
-	}
-	return dst, nil
+	return c.describe(name, e), nil
 }
 
-// Invoke runs a function on an event and returns its answer, both JSON. It is
-// how the outbox performs a rule's lambda action.
-func (c *Catalog) Invoke(ctx context.Context, name string, event []byte) ([]byte, error) {
-	run := c.functions[name]
-	if run == nil {
-		return nil, fmt.Errorf("function %q: %w", name, iot.ErrNotFound)
+// Functions returns the functions behind the name after, at most limit of them,
+// in the order of their names.
+func (c *Catalog) Functions(after string, limit int) ([]iot.Function, error) {
+	current := *c.current.Load()
+	var list []iot.Function
+	for _, name := range slices.Sorted(maps.Keys(current)) {
+		if name > after && len(list) < limit {
+			list = append(list, c.describe(name, current[name]))
+		}
 	}
-	answer, err := run(ctx, event)
-	if err != nil {
-		c.logs[name].Add("failed: "+err.Error(), event)
-	}
-	return answer, err
+	return list, nil
 }
 
-// invokeProcess refuses: what ProcessIoTData stores is committed with the
-// message that a rule hands it, so a bare invocation has nowhere to go.
-func (c *Catalog) invokeProcess(context.Context, []byte) ([]byte, error) {
-	return nil, fmt.Errorf("%s takes its events from topic rules; publish to a rule's topic instead: %w", ProcessIoTData, iot.ErrUnsupported)
+func (c *Catalog) describe(name string, e *entry) iot.Function {
+	if e.own != nil {
+		return e.own.Function
+	}
+	return builtInFunction(name)
 }
 
-// connectionEvent is the part of API Gateway's WebSocket event that the guide's
-// functions read.
-type connectionEvent struct {
-	RequestContext struct {
-		ConnectionID string `json:"connectionId"`
-	} `json:"requestContext"`
+// Invoke runs a function on an event and waits for its answer. What the function
+// does wrong is in the answer; the error wraps [iot.ErrNotFound],
+// [iot.ErrOverloaded] when its concurrency is exhausted, [iot.ErrClosed], or the
+// context's.
+func (c *Catalog) Invoke(ctx context.Context, in iot.Invocation) (iot.Answer, error) {
+	for {
+		e := c.entry(in.Function)
+		if e == nil {
+			return iot.Answer{}, notFound(in.Function)
+		}
+		if e.own == nil {
+			return c.invokeBuiltIn(ctx, e.builtIn, in)
+		}
+		answer, err := e.own.invoke(ctx, in)
+		if !errors.Is(err, errReplaced) {
+			return answer, err
+		}
+	}
 }
 
-func parseConnectionEvent(event []byte) (string, error) {
-	var e connectionEvent
-	if err := json.Unmarshal(event, &e); err != nil || e.RequestContext.ConnectionID == "" {
-		return "", fmt.Errorf("the event has no requestContext.connectionId: %w", iot.ErrInvalid)
-	}
-	return e.RequestContext.ConnectionID, nil
+func notFound(name string) error {
+	return fmt.Errorf("function %q: %w", name, iot.ErrNotFound)
 }
 
-func (c *Catalog) invokeConnect(ctx context.Context, event []byte) ([]byte, error) {
-	id, err := parseConnectionEvent(event)
-	if err != nil {
-		return nil, err
-	}
-	return []byte(`{"statusCode":200}`), telemetry.OnConnect(ctx, c.cfg.Connections, iot.Connection{ID: id})
+// log writes a line of a built-in function.
+func (c *Catalog) log(name, text string) {
+	c.cfg.Logs(iot.LogEvent{Group: LogGroup(name), Stream: builtInStream, At: time.Now(), Text: text})
 }
 
-func (c *Catalog) invokeDisconnect(ctx context.Context, event []byte) ([]byte, error) {
-	id, err := parseConnectionEvent(event)
-	if err != nil {
-		return nil, err
-	}
-	return []byte(`{"statusCode":200}`), telemetry.OnDisconnect(ctx, c.cfg.Connections, id)
-}
-
-func (c *Catalog) invokeFetch(ctx context.Context, event []byte) ([]byte, error) {
-	var e struct {
-		Query map[string]string `json:"queryStringParameters"`
-	}
-	if err := json.Unmarshal(event, &e); err != nil {
-		return nil, fmt.Errorf("the event is not an object with queryStringParameters: %w", iot.ErrInvalid)
-	}
-	values := make(url.Values)
-	for name, value := range e.Query {
-		values.Set(name, value)
-	}
-	query, err := telemetry.ParseQuery(values)
-	if err != nil {
-		return nil, err
-	}
-	response, err := telemetry.Fetch(ctx, c.cfg.Readings, query)
-	if err != nil {
-		return nil, err
-	}
-	return json.Marshal(struct {
-		StatusCode int               `json:"statusCode"`
-		Headers    map[string]string `json:"headers"`
-		Body       string            `json:"body"`
-	}{200, map[string]string{"Content-Type": "application/json"}, string(response.Body)})
-}
-
-// Connect runs OnConnect for a WebSocket client that asks to come in.
-func (c *Catalog) Connect(ctx context.Context, conn iot.Connection) error {
-	return c.record(OnConnect, conn.ID, telemetry.OnConnect(ctx, c.cfg.Connections, conn))
-}
-
-// Disconnect runs OnDisconnect for a WebSocket client that has left, with the
-// close code and reason it left by. As on API Gateway nothing comes of a failure
-// but its log line.
-func (c *Catalog) Disconnect(ctx context.Context, id string, code int, reason string) {
-	err := telemetry.OnDisconnect(ctx, c.cfg.Connections, id)
-	_ = c.record(OnDisconnect, fmt.Sprintf("%s (%d %s)", id, code, reason), err)
-}
-
-func (c *Catalog) record(function, connection string, err error) error {
-	if err != nil {
-		c.logs[function].Add("failed: "+err.Error(), []byte(connection))
-		return err
-	}
-	c.logs[function].Add("connectionId", []byte(connection))
-	return nil
-}
+// LogGroup is the log group of a function.
+func LogGroup(name string) string { return "/aws/lambda/" + name }

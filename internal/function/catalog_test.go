@@ -2,8 +2,10 @@ package function
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -29,12 +31,75 @@ func (s statements) DeletePermission(function, id string) error {
 	return nil
 }
 
+// section is a Records in memory.
+type section struct{ records map[string][]byte }
+
+func (s *section) Scan(r iot.KeyRange, visit func(key, value []byte) (bool, error)) error {
+	for _, key := range slices.Sorted(maps.Keys(s.records)) {
+		if key >= string(r.From) && key < string(r.To) {
+			if more, err := visit([]byte(key), s.records[key]); err != nil || !more {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (s *section) Apply(writes []iot.Write, durable bool) error {
+	if !durable {
+		return errors.New("a change of a function must be durable")
+	}
+	for _, w := range writes {
+		if w.Delete {
+			delete(s.records, string(w.Key))
+		} else {
+			s.records[string(w.Key)] = w.Value
+		}
+	}
+	return nil
+}
+
+// logged collects log events.
+type logged struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (l *logged) add(e iot.LogEvent) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = append(l.lines, e.Group+" "+e.Stream+" "+e.Text)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Join(l.lines, "\n")
+}
+
+// config is a configuration with everything in memory or in a folder of the test's.
+func config(t *testing.T) Config {
+	t.Helper()
+	return Config{Account: account, Permissions: statements{}, Records: &section{make(map[string][]byte)}, Dir: t.TempDir()}
+}
+
 func newCatalog(t *testing.T) *Catalog {
 	t.Helper()
-	c, err := New(Config{Account: account, Permissions: statements{}})
+	return open(t, config(t))
+}
+
+// open makes a catalog that the end of the test closes.
+func open(t *testing.T, cfg Config) *Catalog {
+	t.Helper()
+	c, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Errorf("Close = %v", err)
+		}
+	})
 	return c
 }
 
@@ -111,34 +176,34 @@ func TestLike(t *testing.T) {
 	}
 }
 
-func TestEvaluateRefusalIsLogged(t *testing.T) {
+func TestServiceNeedsAPermissionOfItsOwn(t *testing.T) {
 	c := newCatalog(t)
+	api := account.ARN("execute-api", "abc/*/$connect")
+	if err := c.PutPermission(iot.Permission{Function: OnConnect, StatementID: "gateway", Action: "lambda:InvokeFunction", Principal: "apigateway.amazonaws.com", SourceARN: api}); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Allow(OnConnect, "apigateway.amazonaws.com", account.ARN("execute-api", "abc/prod/$connect")); err != nil {
+		t.Errorf("the API that was granted: %v", err)
+	}
+	err := c.Allow(OnConnect, "apigateway.amazonaws.com", account.ARN("execute-api", "other/prod/$connect"))
+	if !errors.Is(err, iot.ErrDenied) || !strings.Contains(err.Error(), "--statement-id apigateway-invoke") {
+		t.Errorf("another API: %v", err)
+	}
+	if err := c.AllowRule(OnConnect, account.ARN("iot", "rule/r")); !errors.Is(err, iot.ErrDenied) {
+		t.Errorf("a rule: %v", err)
+	}
+}
+
+func TestEvaluateRefusalIsLogged(t *testing.T) {
+	var log logged
+	cfg := config(t)
+	cfg.Logs = log.add
+	c := open(t, cfg)
 	_, err := c.Evaluate(ProcessIoTData, nil, []byte("no JSON"), iot.Origin{Arrived: time.Now()})
 	if !errors.Is(err, iot.ErrInvalid) {
 		t.Fatalf("Evaluate = %v", err)
 	}
-	log, err := c.Log(ProcessIoTData)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if lines := log.Lines(0); len(lines) != 1 || !strings.Contains(lines[0].Text, "not JSON") {
-		t.Errorf("log %v", lines)
-	}
-}
-
-func TestLogKeepsTheLatestLines(t *testing.T) {
-	l := newLog()
-	for range logLines + 10 {
-		l.Add("line", nil)
-	}
-	lines := l.Lines(0)
-	if len(lines) != logLines || lines[0].N != 10 || lines[len(lines)-1].N != logLines+9 {
-		t.Errorf("%d lines from %d", len(lines), lines[0].N)
-	}
-	if more := l.Lines(logLines + 8); len(more) != 2 {
-		t.Errorf("from the last but one: %d lines", len(more))
-	}
-	if none := l.Lines(1 << 40); len(none) != 0 {
-		t.Errorf("from the future: %d lines", len(none))
+	if !strings.Contains(log.String(), "/aws/lambda/ProcessIoTData built-in refused: the payload is not JSON") {
+		t.Errorf("log %q", log.String())
 	}
 }

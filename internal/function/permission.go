@@ -3,32 +3,24 @@ package function
 import (
 	"fmt"
 	"strings"
-	"sync"
-	"sync/atomic"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
 )
 
-// permissions is the current resource policy of every function: written under
-// the mutex, read without a lock.
-type permissions struct {
-	mu      sync.Mutex
-	current atomic.Pointer[map[string][]iot.Permission]
-}
-
-// reload takes the stored permissions into force.
-func (c *Catalog) reload() error {
-	c.allowed.mu.Lock()
-	defer c.allowed.mu.Unlock()
-	now := make(map[string][]iot.Permission)
-	for name := range c.functions {
-		statements, err := c.cfg.Permissions.Permissions(name)
-		if err != nil {
-			return fmt.Errorf("permissions of %s: %w", name, err)
-		}
-		now[name] = statements
+// reload takes a function's stored permissions into force.
+func (c *Catalog) reload(name string) error {
+	c.changing.Lock()
+	defer c.changing.Unlock()
+	old := c.entry(name)
+	if old == nil {
+		return nil // deleted meanwhile
 	}
-	c.allowed.current.Store(&now)
+	e := *old
+	var err error
+	if e.allowed, err = c.cfg.Permissions.Permissions(name); err != nil {
+		return fmt.Errorf("permissions of %s: %w", name, err)
+	}
+	c.put(name, &e)
 	return nil
 }
 
@@ -42,7 +34,7 @@ func (c *Catalog) PutPermission(p iot.Permission) error {
 		return err
 	}
 	c.cfg.Log.Info("permission added", "function", p.Function, "statement", p.StatementID, "principal", p.Principal, "source", p.SourceARN)
-	return c.reload()
+	return c.reload(p.Function)
 }
 
 // DeletePermission removes a statement; it is out of force when the call
@@ -52,34 +44,41 @@ func (c *Catalog) DeletePermission(function, statementID string) error {
 		return err
 	}
 	c.cfg.Log.Info("permission removed", "function", function, "statement", statementID)
-	return c.reload()
+	return c.reload(function)
 }
 
 // Permissions returns the statements of a function's resource policy.
 func (c *Catalog) Permissions(function string) ([]iot.Permission, error) {
-	if !c.Exists(function) {
-		return nil, fmt.Errorf("function %q: %w", function, iot.ErrNotFound)
+	e := c.entry(function)
+	if e == nil {
+		return nil, notFound(function)
 	}
-	return (*c.allowed.current.Load())[function], nil
+	return e.allowed, nil
 }
 
-// AllowRule decides whether the topic rule with this ARN may invoke a function,
-// as AWS does for principal iot.amazonaws.com. The error wraps [iot.ErrDenied]
-// and names the command that grants it, or [iot.ErrNotFound].
+// AllowRule is Allow for the topic rule with this ARN.
 func (c *Catalog) AllowRule(function, ruleARN string) error {
-	statements, ok := (*c.allowed.current.Load())[function]
-	if !ok {
-		return fmt.Errorf("function %q: %w", function, iot.ErrNotFound)
+	return c.Allow(function, "iot.amazonaws.com", ruleARN)
+}
+
+// Allow decides whether a service, such as apigateway.amazonaws.com, may invoke a
+// function for the source with this ARN, as AWS does. The error wraps
+// [iot.ErrDenied] and names the command that grants it, or [iot.ErrNotFound].
+func (c *Catalog) Allow(function, service, sourceARN string) error {
+	e := c.entry(function)
+	if e == nil {
+		return notFound(function)
 	}
-	for _, p := range statements {
-		if p.Principal == "iot.amazonaws.com" && coversInvoke(p.Action) &&
-			(p.SourceARN == "" || like(p.SourceARN, ruleARN)) &&
+	for _, p := range e.allowed {
+		if p.Principal == service && coversInvoke(p.Action) &&
+			(p.SourceARN == "" || like(p.SourceARN, sourceARN)) &&
 			(p.SourceAccount == "" || p.SourceAccount == c.cfg.Account.ID) {
 			return nil
 		}
 	}
-	return fmt.Errorf("no permission lets iot.amazonaws.com invoke %s for %s (aws lambda add-permission --function-name %[1]s --statement-id iot-invoke --action lambda:InvokeFunction --principal iot.amazonaws.com --source-arn %[2]s): %w",
-		function, ruleARN, iot.ErrDenied)
+	label, _, _ := strings.Cut(service, ".")
+	return fmt.Errorf("no permission lets %s invoke %s for %s (aws lambda add-permission --function-name %[2]s --statement-id %[4]s-invoke --action lambda:InvokeFunction --principal %[1]s --source-arn %[3]s): %[5]w",
+		service, function, sourceARN, label, iot.ErrDenied)
 }
 
 func coversInvoke(action string) bool {

@@ -216,6 +216,25 @@ func (i *Ingest) Publish(ctx context.Context, m *iot.Message) error {
 	}
 }
 
+// Apply submits effects that no message caused, such as those of a function that
+// is invoked by itself, and waits until they are durable.
+func (i *Ingest) Apply(ctx context.Context, effects ...iot.Effect) error {
+	c := i.commits.Get().(*iot.Commit)
+	done := make(outcome, 1)
+	c.Lane, c.Receipt = new(iot.Lane), done
+	c.Effects = append(c.Effects, effects...)
+	if err := i.cfg.Committer.Submit(c); err != nil {
+		i.recycle(c)
+		return err
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // outcome is a receipt that one waits for.
 type outcome chan error
 

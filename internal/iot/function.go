@@ -1,6 +1,10 @@
 package iot
 
-import "time"
+import (
+	"cmp"
+	"encoding/json"
+	"time"
+)
 
 // Invocation is one synchronous call of a function.
 type Invocation struct {
@@ -29,4 +33,68 @@ type LogEvent struct {
 	Stream string
 	At     time.Time
 	Text   string
+}
+
+// LambdaOutbox is the kind of outbox action under which asynchronous invocations
+// are recorded, by topic rules and by callers of Invoke alike.
+const LambdaOutbox = "lambda"
+
+// AsyncInvocation is an outbox entry of [LambdaOutbox].
+type AsyncInvocation struct {
+	Function      string          `json:"function"`
+	Rule          string          `json:"rule,omitempty"`  // that asked for it; "" outside rules
+	Topic         string          `json:"topic,omitempty"` // of the message that fired the rule
+	ClientID      string          `json:"clientId,omitempty"`
+	RequestID     string          `json:"requestId,omitempty"` // "" has one made
+	ClientContext string          `json:"clientContext,omitempty"`
+	Event         json.RawMessage `json:"event"`
+}
+
+// Enqueue returns the effect that records the invocation. Each function has an
+// outbox of its own, so that one that fails holds up no other; in it the
+// invocations of one sender keep their order: a device's, or, outside MQTT, each
+// request alone.
+func (i *AsyncInvocation) Enqueue() (*Enqueue, error) {
+	body, err := json.Marshal(i)
+	if err != nil {
+		return nil, err
+	}
+	return &Enqueue{Action: LambdaOutbox + "/" + i.Function, Key: i.Function + " " + cmp.Or(i.ClientID, i.RequestID), Body: body}, nil
+}
+
+// Function is a function's configuration, in the words of Lambda's
+// FunctionConfiguration.
+type Function struct {
+	Name        string            `json:"name"`
+	Runtime     string            `json:"runtime"`
+	Handler     string            `json:"handler"`
+	Role        string            `json:"role,omitempty"` // an ARN, stored and shown
+	Description string            `json:"description,omitempty"`
+	Timeout     int               `json:"timeout"` // seconds
+	Memory      int               `json:"memory"`  // MB
+	Environment map[string]string `json:"environment,omitempty"`
+	// Architecture is x86_64 or arm64.
+	Architecture string            `json:"architecture"`
+	Ephemeral    int               `json:"ephemeral"` // MB of /tmp, stored and shown
+	Tags         map[string]string `json:"tags,omitempty"`
+	// Reserved is the reserved concurrency; nil when none is.
+	Reserved *int `json:"reserved,omitempty"`
+	// Async is how failed asynchronous invocations are tried again; nil means
+	// Lambda's defaults.
+	Async *AsyncConfig `json:"async,omitempty"`
+
+	CodeSHA256 string    `json:"codeSha256,omitempty"` // of the zip, in base64
+	CodeSize   int64     `json:"codeSize"`             // of the zip, in bytes
+	Revision   string    `json:"revision"`             // a UUID that every change renews
+	Modified   time.Time `json:"modified"`
+
+	// BuiltIn says that Fieldline itself is the code.
+	BuiltIn bool `json:"-"`
+}
+
+// AsyncConfig is a function's EventInvokeConfig.
+type AsyncConfig struct {
+	MaxRetries int           `json:"maxRetries"` // 0 to 2, after a function error
+	MaxAge     time.Duration `json:"maxAge"`     // of an event, 60 s to 6 h
+	Modified   time.Time     `json:"modified"`
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"time"
 
@@ -32,12 +33,21 @@ type Outbox interface {
 // is final; any other is tried again.
 type Performer func(ctx context.Context, e iot.OutboxEntry) error
 
+// Retry begins the retries of one entry. The function that it returns is told
+// each failure and answers how long to wait before the next attempt, or false to
+// end the entry in the dead-letter.
+type Retry func(e iot.OutboxEntry) func(err error) (pause time.Duration, again bool)
+
 // DispatcherConfig is what a Dispatcher needs. Zero values mean the defaults.
 type DispatcherConfig struct {
-	Outbox     Outbox
-	Performers map[string]Performer // by outbox action
+	Outbox Outbox
+	// Performers are by the kind of outbox action: what its name has before a
+	// slash, if there is one.
+	Performers map[string]Performer
+	// Retries are by kind too; a kind without one follows Attempts and Backoff.
+	Retries map[string]Retry
 	// Attempts is how often an entry is tried before it ends in the dead-letter
-	// (default 3, as for AWS Lambda's asynchronous invocations).
+	// (default 3).
 	Attempts int
 	// Backoff is the wait after the first failure; it doubles up to a minute, with
 	// jitter (default 1 s).
@@ -183,37 +193,50 @@ func (d *Dispatcher) rest(lane iot.OutboxLane) (ended bool) {
 // finish tries an entry until it is done or dead. Its error says why it is
 // neither: ctx ended, or the dead-letter could not be written.
 func (d *Dispatcher) finish(ctx context.Context, e iot.OutboxEntry) error {
+	retry := d.retry
+	if own := d.cfg.Retries[kindOf(e)]; own != nil {
+		retry = own
+	}
+	failed := retry(e)
+	for attempt := 1; ; attempt++ {
+		err := d.perform(ctx, e)
+		if err == nil {
+			d.ended.WithLabelValues(kindOf(e), "done").Inc()
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		pause, again := failed(err)
+		if final(err) || !again {
+			return d.bury(e, attempt, err)
+		}
+		d.cfg.Log.Warn("outbox entry failed, will be tried again", "action", e.Lane.Action, "key", e.Key, "attempt", attempt, "err", err)
+		if !d.wait(ctx, pause) {
+			return ctx.Err()
+		}
+	}
+}
+
+// perform makes one attempt. An entry that waits for its next one takes no slot.
+func (d *Dispatcher) perform(ctx context.Context, e iot.OutboxEntry) error {
 	select {
 	case d.slots <- struct{}{}:
 		defer func() { <-d.slots }()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	for attempt := 1; ; attempt++ {
-		err := d.perform(ctx, e)
-		if err == nil {
-			d.ended.WithLabelValues(e.Lane.Action, "done").Inc()
-			return nil
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if final(err) || attempt >= d.cfg.Attempts {
-			return d.bury(e, attempt, err)
-		}
-		d.cfg.Log.Warn("outbox entry failed, will be tried again", "action", e.Lane.Action, "key", e.Key, "attempt", attempt, "err", err)
-		if !d.wait(ctx, d.pause(attempt)) {
-			return ctx.Err()
-		}
-	}
-}
-
-func (d *Dispatcher) perform(ctx context.Context, e iot.OutboxEntry) error {
-	perform := d.cfg.Performers[e.Lane.Action]
+	perform := d.cfg.Performers[kindOf(e)]
 	if perform == nil {
 		return fmt.Errorf("outbox action %q: %w", e.Lane.Action, iot.ErrUnsupported)
 	}
 	return perform(ctx, e)
+}
+
+// kindOf is the kind of an entry's action.
+func kindOf(e iot.OutboxEntry) string {
+	kind, _, _ := strings.Cut(e.Lane.Action, "/")
+	return kind
 }
 
 func (d *Dispatcher) bury(e iot.OutboxEntry, attempts int, err error) error {
@@ -223,15 +246,19 @@ func (d *Dispatcher) bury(e iot.OutboxEntry, attempts int, err error) error {
 	if err := d.cfg.Outbox.OutboxDead(e, letter); err != nil {
 		return fmt.Errorf("writing the dead-letter: %w", err)
 	}
-	d.ended.WithLabelValues(e.Lane.Action, "dead").Inc()
+	d.ended.WithLabelValues(kindOf(e), "dead").Inc()
 	return nil
 }
 
-// pause is the wait after a failed attempt: doubling, at most a minute, spread
-// by half so that entries that failed together do not return together.
-func (d *Dispatcher) pause(attempt int) time.Duration {
-	wait := min(d.cfg.Backoff<<(attempt-1), time.Minute)
-	return wait/2 + rand.N(wait/2+1)
+// retry is the [Retry] of kinds without one: the wait doubles, up to a minute, and
+// is spread by half so that entries that failed together do not return together.
+func (d *Dispatcher) retry(iot.OutboxEntry) func(error) (time.Duration, bool) {
+	attempts := 0
+	return func(error) (time.Duration, bool) {
+		wait := min(d.cfg.Backoff<<attempts, time.Minute)
+		attempts++
+		return wait/2 + rand.N(wait/2+1), attempts < d.cfg.Attempts
+	}
 }
 
 func final(err error) bool {

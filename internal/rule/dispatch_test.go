@@ -139,6 +139,52 @@ func TestDispatcherTriesAgainThenBuries(t *testing.T) {
 	}
 }
 
+func TestKindHasRetriesOfItsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := &fakeOutbox{}
+		o.add("lambda/hello", "k", 1)
+		start := time.Now()
+		var at []time.Duration
+		d, err := NewDispatcher(DispatcherConfig{
+			Outbox: o, Concurrency: 1,
+			Performers: map[string]Performer{"lambda": func(_ context.Context, e iot.OutboxEntry) error {
+				if e.Lane.Action == "lambda/other" {
+					return nil
+				}
+				at = append(at, time.Since(start))
+				return errors.New("down")
+			}},
+			Retries: map[string]Retry{"lambda": func(iot.OutboxEntry) func(error) (time.Duration, bool) {
+				failures := 0
+				return func(error) (time.Duration, bool) {
+					failures++
+					return time.Duration(failures) * time.Minute, failures < 3
+				}
+			}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- d.Run(ctx) }()
+		synctest.Wait()
+		d.Wake(o.add("lambda/other", "k", 1))
+		synctest.Wait()
+		if o.left() != 1 {
+			t.Errorf("an entry that waits for its next try holds up the only slot: %d left", o.left())
+		}
+		time.Sleep(time.Hour)
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		if want := []time.Duration{0, time.Minute, 3 * time.Minute}; !slices.Equal(at, want) || len(o.dead) != 1 {
+			t.Errorf("tried at %v, dead %v", at, o.dead)
+		}
+	})
+}
+
 func TestDispatcherDoesNotRetryWhatCannotSucceed(t *testing.T) {
 	o := &fakeOutbox{}
 	o.add("lambda", "k", 1)

@@ -10,9 +10,6 @@ import (
 	"github.com/fieldline-iot/fieldline/internal/iotsql"
 )
 
-// LambdaOutbox is the outbox action under which invocations are recorded.
-const LambdaOutbox = "lambda"
-
 // errNoPermission marks a failure that is the lack of a permission.
 var errNoPermission = errors.New("the function may not be invoked")
 
@@ -21,15 +18,6 @@ var errNoPermission = errors.New("the function may not be invoked")
 type lambdaAction struct {
 	arn      string
 	function string
-}
-
-// Invocation is an outbox entry of the lambda action.
-type Invocation struct {
-	Function string          `json:"function"`
-	Rule     string          `json:"rule"`
-	Topic    string          `json:"topic"`
-	ClientID string          `json:"clientId,omitempty"`
-	Event    json.RawMessage `json:"event"`
 }
 
 func compileLambda(e *Engine, _ *iotsql.Statement, config json.RawMessage) (action, error) {
@@ -68,12 +56,12 @@ func (a *lambdaAction) apply(dst []iot.Effect, r *run) ([]iot.Effect, error) {
 	if !json.Valid(r.output) {
 		return dst, fmt.Errorf("the rule's output is not JSON, which %s needs (encode(*, 'base64') makes it so): %w", a.function, iot.ErrInvalid)
 	}
-	body, err := json.Marshal(Invocation{
+	entry, err := (&iot.AsyncInvocation{
 		Function: a.function, Rule: r.rule.rule.Name, Topic: r.message.Topic,
 		ClientID: r.message.Origin.ClientID, Event: r.output,
-	})
+	}).Enqueue()
 	if err != nil {
 		return dst, err
 	}
-	return append(dst, &iot.Enqueue{Action: LambdaOutbox, Key: a.function + " " + r.message.Topic, Body: body}), nil
+	return append(dst, entry), nil
 }

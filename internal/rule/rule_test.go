@@ -358,10 +358,10 @@ func TestFunctionThatIsNotInlineGoesToTheOutbox(t *testing.T) {
 	}
 	effects := e.Evaluate(nil, message("sensor/data", `{"x":1.50}`))
 	entry, ok := effects[0].(*iot.Enqueue)
-	if !ok || entry.Action != LambdaOutbox {
+	if !ok || entry.Action != "lambda/OnConnect" || entry.Key != "OnConnect MyDevice001" {
 		t.Fatalf("effects %+v", effects)
 	}
-	var i Invocation
+	var i iot.AsyncInvocation
 	if err := json.Unmarshal(entry.Body, &i); err != nil || i.Function != "OnConnect" || string(i.Event) != `{"x":1.50}` {
 		t.Errorf("entry %s, %v", entry.Body, err)
 	}

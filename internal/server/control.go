@@ -8,6 +8,7 @@ import (
 
 	"github.com/fieldline-iot/fieldline/internal/awsapi"
 	"github.com/fieldline-iot/fieldline/internal/ca"
+	"github.com/fieldline-iot/fieldline/internal/function"
 	"github.com/fieldline-iot/fieldline/internal/iot"
 )
 
@@ -36,15 +37,19 @@ func (s *Server) buildControl(sockets *listeners) (err error) {
 		RuleEditor:        s.rules,
 		Functions:         s.functions,
 		Permissions:       s.functions,
-		Publish:           s.publish,
-		DynamoDB:          s.tablesAPI(),
-		Logs:              s.logsAPI(),
-		IAM:               s.iamAPI(),
-		Insight:           s.insight(),
-		MetricsHandler:    promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{}),
-		Health:            s.store.Writable,
-		Metrics:           s.metrics,
-		Log:               s.log,
+		Lambda: awsapi.Lambda{
+			Functions: s.functions, Editor: s.functions, Invoker: s.functions,
+			MaxConcurrency: function.MaxConcurrency, MaxCode: function.MaxCode,
+		},
+		Publish:        s.publish,
+		DynamoDB:       s.tablesAPI(),
+		Logs:           s.logsAPI(),
+		IAM:            s.iamAPI(),
+		Insight:        s.insight(),
+		MetricsHandler: promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{}),
+		Health:         s.store.Writable,
+		Metrics:        s.metrics,
+		Log:            s.log,
 	})
 	return err
 }

@@ -1,7 +1,11 @@
 package server
 
 import (
+	"errors"
+
 	"github.com/fieldline-iot/fieldline/internal/awsapi"
+	"github.com/fieldline-iot/fieldline/internal/function"
+	"github.com/fieldline-iot/fieldline/internal/iot"
 	"github.com/fieldline-iot/fieldline/internal/logs"
 	"github.com/fieldline-iot/fieldline/internal/roles"
 )
@@ -22,4 +26,13 @@ func (s *Server) logsAPI() awsapi.Logs {
 
 func (s *Server) iamAPI() awsapi.IAM {
 	return awsapi.IAM{Roles: s.roles, RolePolicies: s.roles, Policies: s.roles}
+}
+
+// functionLines returns what a function logged, from line number from on.
+func (s *Server) functionLines(name string, from uint64) ([]iot.LogLine, error) {
+	lines, err := s.logGroups.Lines(function.LogGroup(name), from)
+	if errors.Is(err, iot.ErrNotFound) && s.functions.Exists(name) {
+		return nil, nil // it has logged nothing yet
+	}
+	return lines, err
 }

@@ -136,10 +136,7 @@ func (s *Server) buildAuthority() (err error) {
 }
 
 func (s *Server) buildRules() (err error) {
-	s.functions, err = function.New(function.Config{
-		Account: s.cfg.Account, Permissions: s.store, Readings: readings{s.store}, Connections: connections{s.store}, Log: s.log,
-	})
-	if err != nil {
+	if err := s.buildFunctions(); err != nil {
 		return err
 	}
 	s.rules, err = rule.New(rule.Config{
@@ -150,7 +147,8 @@ func (s *Server) buildRules() (err error) {
 	}
 	s.dispatcher, err = rule.NewDispatcher(rule.DispatcherConfig{
 		Outbox:     s.store,
-		Performers: map[string]rule.Performer{rule.LambdaOutbox: rule.PerformLambda(s.functions.Invoke)},
+		Performers: map[string]rule.Performer{iot.LambdaOutbox: s.functions.Perform},
+		Retries:    map[string]rule.Retry{iot.LambdaOutbox: s.functions.Retry},
 		Log:        s.log, Metrics: s.metrics,
 	})
 	return err
@@ -226,7 +224,7 @@ func (s *Server) Run(ctx context.Context, readyFile string, ready func()) error 
 	}
 	err = errors.Join(err, doors.Wait()) // 1. take nothing more in
 	drain()                              // 2. finish what was accepted
-	err = errors.Join(err, engines.Wait())
+	err = errors.Join(err, engines.Wait(), s.functions.Close())
 	endLogs() // 3. store what they logged
 	err = errors.Join(err, logbook.Wait())
 	seal() // 4. make the rest durable

@@ -35,7 +35,7 @@ func (s *Server) insight() awsapi.Insight {
 		Clients:     s.clients,
 		Connections: s.store.Connections,
 		Rules:       s.rules.Statuses,
-		Logs:        s.logs,
+		Logs:        s.functionLines,
 		DeadLetters: s.store.DeadLetters,
 		Login:       func() (string, error) { return s.LoginURL(), nil },
 		Listen:      s.taps.Listen,
@@ -61,12 +61,4 @@ func (s *Server) clients() []awsapi.Client {
 		})
 	}
 	return list
-}
-
-func (s *Server) logs(function string, from uint64) ([]iot.LogLine, error) {
-	log, err := s.functions.Log(function)
-	if err != nil {
-		return nil, err
-	}
-	return log.Lines(from), nil
 }

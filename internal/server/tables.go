@@ -50,11 +50,11 @@ func (s *Server) tablesAPI() awsapi.DynamoDB {
 // ensureTables creates the guide's tables.
 func (s *Server) ensureTables() error {
 	for _, t := range [][2]string{{dataTable, "device_id"}, {connectionsTable, "connectionId"}} {
-		_, err := s.tables.CreateTable(&ddb.CreateTableInput{
+		_, err := s.tables.CreateTable(&ddb.CreateTableInput{TableDefinition: ddb.TableDefinition{
 			TableName: t[0], BillingMode: "PAY_PER_REQUEST",
 			AttributeDefinitions: []ddb.AttributeDefinition{{AttributeName: t[1], AttributeType: "S"}},
 			KeySchema:            []ddb.KeySchemaElement{{AttributeName: t[1], KeyType: "HASH"}},
-		})
+		}})
 		if err != nil && !errors.Is(err, iot.ErrExists) {
 			return fmt.Errorf("table %s: %w", t[0], err)
 		}

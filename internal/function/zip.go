@@ -1,0 +1,196 @@
+package function
+
+import (
+	"archive/zip"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/fieldline-iot/fieldline/internal/iot"
+)
+
+const (
+	maxFiles      = 50_000
+	maxLinkTarget = 4096 // bytes
+)
+
+// unzip unpacks a deployment package into an empty folder. Whatever the archive
+// says, nothing is written outside it, no link leads out of it, and at most most
+// bytes are unpacked. The error wraps [iot.ErrInvalid] when the archive is at
+// fault.
+func unzip(dir string, archive []byte, most int64) error {
+	z, err := zip.NewReader(bytes.NewReader(archive), int64(len(archive)))
+	if err != nil {
+		return fmt.Errorf("Could not unzip uploaded file. Please check your file, then try to upload again. (%w): %w", err, iot.ErrInvalid) //nolint:staticcheck // AWS's sentence
+	}
+	if len(z.File) > maxFiles {
+		return fmt.Errorf("the zip has %d files, %d are allowed: %w", len(z.File), maxFiles, iot.ErrInvalid)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	u := unpacking{root: root, most: most, left: most}
+	for _, f := range z.File {
+		if err := u.add(f); err != nil {
+			return fmt.Errorf("%q in the zip: %w", f.Name[:min(len(f.Name), 140)], err)
+		}
+	}
+	return u.link()
+}
+
+// unpacking is one archive on its way into a folder.
+type unpacking struct {
+	root       *os.Root // refuses every path that leads out of it
+	most, left int64    // bytes
+	links      map[string]string
+}
+
+func (u *unpacking) add(f *zip.File) error {
+	name := strings.TrimSuffix(f.Name, "/")
+	if strings.Contains(name, `\`) || strings.ContainsRune(name, 0) || !filepath.IsLocal(name) {
+		return fmt.Errorf("the path leads out of the function's folder: %w", iot.ErrInvalid)
+	}
+	mode := f.Mode()
+	if strings.HasSuffix(f.Name, "/") {
+		mode = fs.ModeDir
+	}
+	switch mode.Type() {
+	case fs.ModeDir:
+		return invalidPath(u.root.MkdirAll(name, 0o755))
+	case fs.ModeSymlink:
+		return u.readLink(name, f)
+	case 0:
+	default:
+		return fmt.Errorf("it is neither a file, a folder nor a link: %w", iot.ErrInvalid)
+	}
+	if err := u.root.MkdirAll(path.Dir(name), 0o755); err != nil {
+		return invalidPath(err)
+	}
+	perm := fs.FileMode(0o644)
+	if mode&0o111 != 0 || name == "bootstrap" { // zips made on Windows have no mode bits
+		perm = 0o755
+	}
+	out, err := u.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
+	if err != nil {
+		return invalidPath(err)
+	}
+	return errors.Join(u.copy(out, f), out.Close())
+}
+
+// invalidPath is an error about what a path of the archive collides with; what
+// the disk is at fault for stays as it is.
+func invalidPath(err error) error {
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("it is there twice: %w", iot.ErrInvalid)
+	}
+	if wrong, ok := errors.AsType[*fs.PathError](err); ok && !errors.Is(wrong.Err, syscall.ENOSPC) {
+		return fmt.Errorf("%w: %w", wrong.Err, iot.ErrInvalid)
+	}
+	return err
+}
+
+// copy unpacks one file. It counts what comes out, not what the header claims.
+func (u *unpacking) copy(out io.Writer, f *zip.File) error {
+	in, err := f.Open()
+	if err != nil {
+		return fmt.Errorf("%w: %w", err, iot.ErrInvalid)
+	}
+	defer in.Close()
+	n, err := io.Copy(out, io.LimitReader(in, u.left+1))
+	if u.left -= n; u.left < 0 {
+		return fmt.Errorf("Unzipped size must be smaller than %d bytes: %w", u.most, iot.ErrInvalid) //nolint:staticcheck // AWS's sentence
+	}
+	if _, disk := errors.AsType[*fs.PathError](err); err != nil && !disk {
+		return fmt.Errorf("%w: %w", err, iot.ErrInvalid)
+	}
+	return err
+}
+
+// readLink notes a link. Links are made last, so that no file is unpacked
+// through one.
+func (u *unpacking) readLink(name string, f *zip.File) error {
+	var target strings.Builder
+	left := u.left
+	u.left = min(left, maxLinkTarget)
+	if err := u.copy(&target, f); err != nil {
+		return err
+	}
+	u.left = left - int64(target.Len())
+	if u.links == nil {
+		u.links = make(map[string]string)
+	}
+	u.links[name] = target.String()
+	return nil
+}
+
+// link makes the links and checks that each leads to a file of the archive.
+func (u *unpacking) link() error {
+	for name, target := range u.links {
+		if target == "" || strings.ContainsRune(target, 0) || filepath.IsAbs(target) {
+			return fmt.Errorf("link %q in the zip leads out of the function's folder: %w", name, iot.ErrInvalid)
+		}
+		if err := u.root.MkdirAll(path.Dir(name), 0o755); err != nil {
+			return fmt.Errorf("link %q in the zip: %w", name, invalidPath(err))
+		}
+		if err := u.root.Symlink(target, name); err != nil {
+			return fmt.Errorf("link %q in the zip: %w", name, invalidPath(err))
+		}
+	}
+	for name, target := range u.links {
+		if _, err := u.root.Stat(name); err != nil {
+			return fmt.Errorf("link %q in the zip leads to %q, which is not in it: %w", name, target, iot.ErrInvalid)
+		}
+	}
+	return nil
+}
+
+// Zip packs a folder as a deployment package, with its links as the files they
+// lead to. Equal folders give equal bytes.
+func Zip(dir string) ([]byte, error) {
+	var archive bytes.Buffer
+	z := zip.NewWriter(&archive)
+	err := filepath.WalkDir(dir, func(file string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		name, err := filepath.Rel(dir, file)
+		if err != nil {
+			return err
+		}
+		info, err := os.Stat(file)
+		if err != nil {
+			return err
+		}
+		if !info.Mode().IsRegular() {
+			return fmt.Errorf("%s is no file: %w", file, iot.ErrInvalid)
+		}
+		if archive.Len() > maxZipped {
+			return fmt.Errorf("%s is larger than %d bytes when zipped: %w", dir, maxZipped, iot.ErrInvalid)
+		}
+		h := &zip.FileHeader{Name: filepath.ToSlash(name), Method: zip.Deflate}
+		h.SetMode(info.Mode().Perm())
+		w, err := z.CreateHeader(h)
+		if err != nil {
+			return err
+		}
+		in, err := os.Open(file)
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(w, in)
+		return errors.Join(err, in.Close())
+	})
+	if err = errors.Join(err, z.Close()); err != nil {
+		return nil, err
+	}
+	return archive.Bytes(), nil
+}
