@@ -38,6 +38,7 @@ func (s *Server) buildControl(sockets *listeners) (err error) {
 		RuleEditor:        s.rules,
 		Functions:         s.functions,
 		Permissions:       s.functions,
+		DynamoDB:          dynamoDB(s.tables),
 		Publish:           s.publish,
 		Insight:           s.insight(),
 		MetricsHandler:    promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{}),

@@ -34,6 +34,7 @@ import (
 	"github.com/fieldline-iot/fieldline/internal/rule"
 	"github.com/fieldline-iot/fieldline/internal/sigv4"
 	"github.com/fieldline-iot/fieldline/internal/store"
+	"github.com/fieldline-iot/fieldline/internal/tables"
 )
 
 // Server is an assembled Fieldline. Its methods are safe for concurrent use,
@@ -51,6 +52,7 @@ type Server struct {
 	store      *store.Store
 	authority  *ca.Authority
 	functions  *function.Catalog
+	tables     *tables.Engine
 	rules      *rule.Engine
 	dispatcher *rule.Dispatcher
 	taps       *taps
@@ -110,7 +112,7 @@ func makeDataFolder(dir string) error {
 // assemble builds the parts, from the store up to the doors.
 func (s *Server) assemble(sockets *listeners) error {
 	for _, build := range []func() error{
-		s.buildAuthority, s.buildRules, s.buildStack, s.buildIngest,
+		s.buildAuthority, s.buildRules, s.buildTables, s.buildStack, s.buildIngest,
 		func() error { return s.buildBroker(sockets) },
 		func() error { return s.buildGateway(sockets) },
 		func() error { return s.buildControl(sockets) },
@@ -157,6 +159,9 @@ func (s *Server) buildStack() error {
 		if err := ensureStack(s.store, s.rules, s.functions, s.cfg.Account); err != nil {
 			return fmt.Errorf("creating the guide's stack: %w", err)
 		}
+		if err := ensureTables(s.tables); err != nil {
+			return fmt.Errorf("creating the guide's tables: %w", err)
+		}
 	}
 	if s.cfg.MQTTAddr != "" {
 		if err := ensurePolicy(s.store, PlainPolicy, policy.PlainDocument()); err != nil {
@@ -198,6 +203,7 @@ func (s *Server) Run(ctx context.Context, readyFile string, ready func()) error 
 	committer.Go(part(commits, stop, "store", func(ctx context.Context) error { return s.store.Run(ctx, s.ingest.Release) }))
 	engines.Go(part(accepted, stop, "outbox", s.dispatcher.Run))
 	engines.Go(part(accepted, stop, "retention", s.retain))
+	engines.Go(part(accepted, stop, "tables", s.tables.Run))
 	doors.Go(part(ctx, stop, "devices", s.broker.Run))
 	doors.Go(part(ctx, stop, "gateway", s.http.Run))
 	doors.Go(part(ctx, stop, "websocket", s.push.Run))
