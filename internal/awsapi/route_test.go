@@ -14,7 +14,7 @@ func TestTableAgreesWithTheServiceModels(t *testing.T) {
 		"iot": slices.Concat(a.thingOperations(), a.certificateOperations(), a.policyOperations(),
 			a.attachmentOperations(), a.ruleOperations(), a.endpointOperations()),
 		"iotdata": a.iotDataOperations(),
-		"lambda":  a.lambdaOperations(),
+		"lambda":  append(a.permissionOperations(), a.lambdaFunctionOperations()...),
 	} {
 		for _, op := range operations {
 			// A topic may also come with plain slashes, as with curl.

@@ -12,6 +12,9 @@ import (
 	"github.com/fieldline-iot/fieldline/internal/iot"
 )
 
+// maxTables is how many tables an account has at most.
+const maxTables = 2500
+
 // CreateTable makes a table, ACTIVE at once; iot.ErrExists when there is one of
 // its name.
 func (e *Engine) CreateTable(in *ddb.CreateTableInput) (ddb.TableOutput, error) {
@@ -22,6 +25,9 @@ func (e *Engine) CreateTable(in *ddb.CreateTableInput) (ddb.TableOutput, error) 
 	defer e.define.Unlock()
 	if _, err := e.described(in.TableName); err == nil {
 		return ddb.TableOutput{}, fmt.Errorf("table %s: %w", in.TableName, iot.ErrExists)
+	}
+	if len(e.catalog()) >= maxTables {
+		return ddb.TableOutput{}, fmt.Errorf("table %s would be one more than %d: %w", in.TableName, maxTables, iot.ErrLimit)
 	}
 	now := e.cfg.Now()
 	r := &record{

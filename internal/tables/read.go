@@ -2,7 +2,6 @@ package tables
 
 import (
 	"bytes"
-	"hash/crc32"
 	"slices"
 
 	"github.com/fieldline-iot/fieldline/internal/ddb"
@@ -26,8 +25,9 @@ type reading struct {
 	fetch      bool            // entries of the index lack attributes that are asked for
 
 	out     ddb.ReadOutput
-	size    int // of what was read
-	fetched usage
+	size    int   // of what was read, in bytes
+	fetched usage // by reading whole items for entries of an index
+	bytes   int   // of the items fetched so
 }
 
 // newReading parses what Query and Scan share; parse parses what else the request
@@ -207,7 +207,7 @@ func (r *reading) take(item ddb.Item, size int) (more bool, err error) {
 			r.out.Items = append(r.out.Items, item)
 		}
 	}
-	full := r.size >= maxPage || r.in.Limit != nil && r.out.ScannedCount >= *r.in.Limit
+	full := r.size+r.bytes >= maxPage || r.in.Limit != nil && r.out.ScannedCount >= *r.in.Limit
 	if full {
 		r.out.LastEvaluatedKey = r.table.keyFrom(key, r.index)
 	}
@@ -225,6 +225,7 @@ func (r *reading) whole(entry ddb.Item) (ddb.Item, error) {
 	if item == nil { // deleted meanwhile
 		item = entry
 	}
+	r.bytes += size
 	r.fetched.own += readUnits(size, r.in.ConsistentRead)
 	return item, err
 }
@@ -329,52 +330,4 @@ func (e *Engine) Scan(in *ddb.ScanInput) (ddb.ReadOutput, error) {
 		}
 	}
 	return r.run()
-}
-
-// show reads the one item that a live view has of a partition key.
-func (r *reading) show(v *View, id string) (ddb.ReadOutput, error) {
-	g := get{table: r.table, key: ddb.Item{v.Key: ddb.String(id)}}
-	item, _, err := g.read(nil)
-	if err != nil {
-		return ddb.ReadOutput{}, err
-	}
-	return r.runOver(func(take func(ddb.Item, int) (bool, error)) error {
-		if item == nil || r.in.ExclusiveStartKey != nil {
-			return nil
-		}
-		_, err := take(item, item.Size())
-		return err
-	})
-}
-
-// viewPage is how many items of a view are read at once.
-const viewPage = 250
-
-// showAll reads a page of a live view. Segments are those of the keys' checksums,
-// as in a table.
-func (r *reading) showAll(v *View, segment, total int) (ddb.ReadOutput, error) {
-	after := ""
-	if start := r.in.ExclusiveStartKey; start != nil {
-		if id, ok := start[v.Key]; !ok || len(start) != 1 || id.Kind() != ddb.KindString {
-			return ddb.ReadOutput{}, invalid("The provided starting key is invalid")
-		}
-		after = start[v.Key].Text()
-	}
-	return r.runOver(func(take func(ddb.Item, int) (bool, error)) error {
-		for {
-			items, err := v.Page(after, viewPage)
-			if err != nil || len(items) == 0 {
-				return err
-			}
-			for _, item := range items {
-				after = item[v.Key].Text()
-				if int(uint64(crc32.ChecksumIEEE([]byte(after)))*uint64(total)>>32) != segment {
-					continue
-				}
-				if more, err := take(item, item.Size()); !more || err != nil {
-					return err
-				}
-			}
-		}
-	})
 }

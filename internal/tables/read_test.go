@@ -67,6 +67,8 @@ func TestQuery(t *testing.T) {
 		{"Query", `{"TableName":"Readings","KeyConditionExpression":"p = :p","FilterExpression":"s = :p","ExpressionAttributeValues":{":p":{"S":"a"}}}`, "", "Primary key attribute: s"},
 		{"Query", `{"TableName":"Readings","KeyConditionExpression":"p = :p","ExpressionAttributeValues":{":p":{"S":"a"}},"ExclusiveStartKey":{"p":{"S":"b"},"s":{"N":"1"}}}`, "", "outside query boundaries"},
 		{"Query", `{"TableName":"Readings","KeyConditionExpression":"p = :p","ExpressionAttributeValues":{":p":{"S":"a"}},"ExclusiveStartKey":{"p":{"S":"a"}}}`, "", "starting key is invalid"},
+		{"Query", `{"TableName":"Readings","KeyConditionExpression":"p = :p AND s BETWEEN :l AND :p","ExpressionAttributeValues":{":p":{"S":"a"},":l":{"N":"1"}}}`, "", "type"},
+		{"Query", `{"TableName":"Readings","KeyConditionExpression":"p = :p AND s BETWEEN :l AND :u","ExpressionAttributeValues":{":p":{"S":"a"},":l":{"N":"2"},":u":{"N":"1"}}}`, "", "BETWEEN"},
 		{"Query", `{"TableName":"Readings"}`, "", "KeyConditionExpression parameter must be specified"},
 	})
 }
@@ -114,6 +116,20 @@ func TestPagesEndAtOneMegabyte(t *testing.T) {
 	in := &ddb.ScanInput{ReadInput: ddb.ReadInput{TableName: "Large"}}
 	if keys, count := pages(t, in, &in.ReadInput, e.Scan); len(keys) != 8 || count != 3 {
 		t.Errorf("%d items of 300 KB came in %d pages, want 8 in 3 (4, 4 and none)", len(keys), count)
+	}
+}
+
+// A page over an index of keys ends before the items that it fetches fill memory.
+func TestPagesOfFetchedItemsEndToo(t *testing.T) {
+	e := newEngine(t, &memory{}, nil)
+	converse(t, e, []step{{"CreateTable", indexed, "", ""}})
+	for i := range 5 {
+		item := ddb.Item{"p": ddb.String("a"), "s": ddb.Int(int64(i)), "l": ddb.Int(1), "x": ddb.Binary(make([]byte, 300<<10))}
+		must[ddb.WriteOutput](t)(e.PutItem(&ddb.PutItemInput{WriteInput: ddb.WriteInput{Write: ddb.Write{TableName: "Indexed", Item: item}}}))
+	}
+	in := decode[ddb.QueryInput](t, `{"TableName":"Indexed","IndexName":"by-l","Select":"ALL_ATTRIBUTES","KeyConditionExpression":"p = :p","ExpressionAttributeValues":{":p":{"S":"a"}}}`)
+	if keys, count := pages(t, in, &in.ReadInput, e.Query); len(keys) != 5 || count != 2 {
+		t.Errorf("%d items of 300 KB came in %d pages, want 5 in 2", len(keys), count)
 	}
 }
 

@@ -1,6 +1,10 @@
 package tables
 
-import "github.com/fieldline-iot/fieldline/internal/ddb"
+import (
+	"hash/crc32"
+
+	"github.com/fieldline-iot/fieldline/internal/ddb"
+)
 
 // View makes the table of its name show something that lives elsewhere, in a table
 // that was created with the view's key and while the view is active; else that
@@ -33,4 +37,52 @@ func (t *table) shown() *View {
 		return nil
 	}
 	return t.view
+}
+
+// show reads the one item that a live view has of a partition key.
+func (r *reading) show(v *View, id string) (ddb.ReadOutput, error) {
+	g := get{table: r.table, key: ddb.Item{v.Key: ddb.String(id)}}
+	item, _, err := g.read(nil)
+	if err != nil {
+		return ddb.ReadOutput{}, err
+	}
+	return r.runOver(func(take func(ddb.Item, int) (bool, error)) error {
+		if item == nil || r.in.ExclusiveStartKey != nil {
+			return nil
+		}
+		_, err := take(item, item.Size())
+		return err
+	})
+}
+
+// viewPage is how many items of a view are read at once.
+const viewPage = 250
+
+// showAll reads a page of a live view. Segments are those of the keys' checksums,
+// as in a table.
+func (r *reading) showAll(v *View, segment, total int) (ddb.ReadOutput, error) {
+	after := ""
+	if start := r.in.ExclusiveStartKey; start != nil {
+		if id, ok := start[v.Key]; !ok || len(start) != 1 || id.Kind() != ddb.KindString {
+			return ddb.ReadOutput{}, invalid("The provided starting key is invalid")
+		}
+		after = start[v.Key].Text()
+	}
+	return r.runOver(func(take func(ddb.Item, int) (bool, error)) error {
+		for {
+			items, err := v.Page(after, viewPage)
+			if err != nil || len(items) == 0 {
+				return err
+			}
+			for _, item := range items {
+				after = item[v.Key].Text()
+				if int(uint64(crc32.ChecksumIEEE([]byte(after)))*uint64(total)>>32) != segment {
+					continue
+				}
+				if more, err := take(item, item.Size()); !more || err != nil {
+					return err
+				}
+			}
+		}
+	})
 }
