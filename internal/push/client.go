@@ -45,8 +45,8 @@ type client struct {
 	stage  string // of the API that it is of
 	ctx    context.Context
 	gone   context.CancelFunc // ends ctx: the connection is ending
-	writer atomic.Int32 // idle, active or again
-	moved  atomic.Int64 // when data last passed in either direction: nanoseconds since the epoch
+	writer atomic.Int32       // idle, active or again
+	moved  atomic.Int64       // when data last passed in either direction: nanoseconds since the epoch
 
 	mu         sync.Mutex
 	room       sync.Cond // the inbox has room again, or cause is set
