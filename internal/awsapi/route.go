@@ -48,7 +48,7 @@ type service struct {
 func (a *API) newServices() map[string]*service {
 	iotOperations := slices.Concat(a.thingOperations(), a.certificateOperations(), a.policyOperations(),
 		a.attachmentOperations(), a.ruleOperations(), a.endpointOperations())
-	return map[string]*service{
+	services := map[string]*service{
 		"iot":     restService("iot", "AWS IoT", restJSON{}, iotWords(), iotOperations),
 		"iotdata": restService("iotdata", "AWS IoT Data Plane", restJSON{}, iotDataWords(), a.iotDataOperations()),
 		"lambda":  restService("lambda", "AWS Lambda", lambdaJSON{}, lambdaWords(), a.lambdaOperations()),
@@ -58,6 +58,13 @@ func (a *API) newServices() map[string]*service {
 			find: newRoutes(a.fieldlineOperations()).find("Fieldline"),
 		},
 	}
+	if a.cfg.APIGateway.APIs != nil {
+		services["apigateway"] = restService("apigateway", "Amazon API Gateway", restJSON{}, apiGatewayWords(), a.apiGatewayOperations())
+	}
+	if a.cfg.Sockets != nil {
+		services[executeAPI] = restService(executeAPI, "the API Gateway Management API", restJSON{}, connectionWords(), a.connectionOperations())
+	}
+	return services
 }
 
 // restService is a service whose operations are told apart by method and path.
