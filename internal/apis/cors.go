@@ -87,6 +87,9 @@ type corsWriter struct {
 	allow string
 }
 
+// Unwrap returns the writer beneath, for [http.ResponseController].
+func (w *corsWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
 func (w *corsWriter) WriteHeader(status int) {
 	h := w.Header()
 	for name := range h {

@@ -3,10 +3,11 @@ package apis
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -101,7 +102,8 @@ func New(cfg Config) (*Engine, error) {
 		a := cfg.BuiltIn[i].build()
 		e.apis[a.doc.ID] = a
 	}
-	e.publish()
+	e.served.Store(&map[string]map[string]*stage{})
+	e.publish(slices.Collect(maps.Keys(e.apis))...)
 	return e, nil
 }
 
@@ -182,16 +184,20 @@ func (e *Engine) commit(draft *api) error {
 	}
 	draft.writes = nil
 	e.apis[draft.doc.ID] = draft
-	e.publish()
+	e.publish(draft.doc.ID)
 	return nil
 }
 
-// publish has what is stored served from the next request on; e.mu is held, or
-// nobody else has the engine yet.
-func (e *Engine) publish() {
-	all := make(map[string]map[string]*stage, len(e.apis))
-	for id, a := range e.apis {
-		all[id] = e.compile(a)
+// publish has APIs served as they are now, from the next request on; e.mu is
+// held, or nobody else has the engine yet. It begins their throttles anew.
+func (e *Engine) publish(ids ...string) {
+	all := maps.Clone(*e.served.Load())
+	for _, id := range ids {
+		if a := e.apis[id]; a != nil {
+			all[id] = e.compile(a)
+		} else {
+			delete(all, id)
+		}
 	}
 	e.served.Store(&all)
 }
@@ -212,5 +218,3 @@ func clone[T any](v T) (T, error) {
 func invalid(format string, args ...any) error {
 	return fmt.Errorf(format+": %w", append(args, iot.ErrInvalid)...)
 }
-
-func isDenied(err error) bool { return errors.Is(err, iot.ErrDenied) }

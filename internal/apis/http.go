@@ -5,12 +5,16 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"time"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
 )
 
 // maxPayload is API Gateway's limit on a request and an answer, in bytes.
 const maxPayload = 10 << 20
+
+// bodyTimeout is how long a client may take to send its body.
+const bodyTimeout = 30 * time.Second
 
 // internalError is what clients of HTTP APIs are told of failures.
 const internalError = "Internal Server Error"
@@ -48,7 +52,7 @@ func (e *Engine) serveHTTP(w http.ResponseWriter, r *http.Request, st *stage, pa
 		refuse(w, http.StatusTooManyRequests, "Too Many Requests")
 		return
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPayload))
+	body, err := readBody(w, r)
 	if err != nil {
 		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 			refuse(w, http.StatusRequestEntityTooLarge, "Request Entity Too Large")
@@ -64,6 +68,17 @@ func (e *Engine) serveHTTP(w http.ResponseWriter, r *http.Request, st *stage, pa
 		return
 	}
 	e.integrate(w, c)
+}
+
+// readBody reads the whole body, of at most maxPayload bytes, in bodyTimeout.
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout)) // tests' writers have none
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPayload))
+	if err == nil {
+		_ = control.SetReadDeadline(time.Time{})
+	}
+	return body, err
 }
 
 func (e *Engine) authorizeCall(c *call) grant {

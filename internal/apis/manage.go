@@ -135,7 +135,7 @@ func (e *Engine) DeleteAPI(id string) error {
 		return fmt.Errorf("deleting API %s: %w", id, err)
 	}
 	delete(e.apis, id)
-	e.publish()
+	e.publish(id)
 	return nil
 }
 

@@ -76,8 +76,9 @@ func (e *Engine) serveOwn(w http.ResponseWriter, r *http.Request, id, path strin
 		}
 		inner := r.Clone(r.Context())
 		text, err := url.PathUnescape(path)
-		if err != nil {
-			return false
+		if err != nil { // never: it was a path's own spelling
+			refuse(w, http.StatusBadRequest, "Bad Request")
+			return true
 		}
 		inner.URL.Path, inner.URL.RawPath = text, path
 		b.Handler.ServeHTTP(w, inner)

@@ -36,15 +36,16 @@ type Socket interface {
 	Disconnect(ctx context.Context, code int, reason string)
 }
 
-// socket is a connection of a stage. It stays with the stage as that was when the
-// client came; routes are those of the stage as it is now.
+// socket is a connection of a stage; its messages go the routes of the stage as
+// that is now.
 type socket struct {
 	e          *Engine
 	apiID      string
 	stage      string
 	connection iot.Connection
-	host       string            // that the client called
+	listens    bool              // it follows readings, and may say which
 	authorizer map[string]string // what the authorizer said; nil without one
+	accessKey  string            // that signed the connect; "" without AWS_IAM
 	slots      chan struct{}     // one for each message at work
 
 	mu   sync.Mutex
@@ -52,25 +53,28 @@ type socket struct {
 }
 
 func (e *Engine) serveSocket(w http.ResponseWriter, r *http.Request, st *stage) {
-	s := &socket{e: e, apiID: st.apiID, stage: st.name, last: st, host: r.Host, slots: make(chan struct{}, messagesMost)}
-	e.cfg.Sockets.Serve(w, r, s, st.apiID+"/"+st.name, e.listens(st.keys[connectRoute]))
+	s := &socket{e: e, apiID: st.apiID, stage: st.name, last: st, slots: make(chan struct{}, messagesMost)}
+	s.listens = e.isBuiltIn(st.keys[connectRoute])
+	e.cfg.Sockets.Serve(w, r, s, st.apiID+"/"+st.name, s.listens)
 }
 
-// listens reports whether a route leads to the built-in OnConnect, which has its
-// connections follow readings and its messages be actions on them.
-func (e *Engine) listens(r *route) bool {
+// isBuiltIn reports whether a route leads to the built-in OnConnect: it has those
+// whom it lets in follow readings, and takes messages for actions on them.
+func (e *Engine) isBuiltIn(r *route) bool {
 	const onConnect = "OnConnect"
 	return r != nil && r.function == onConnect && e.cfg.Functions.BuiltIn(onConnect)
 }
 
-// current returns the stage as it is served now.
-func (s *socket) current() *stage {
+// current returns the stage as it is served now; live is false for one that has
+// been deleted, which is returned as it was.
+func (s *socket) current() (st *stage, live bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if st := (*s.e.served.Load())[s.apiID][s.stage]; st != nil {
 		s.last = st
+		return st, true
 	}
-	return s.last
+	return s.last, false
 }
 
 func (s *socket) Connect(w http.ResponseWriter, r *http.Request, c iot.Connection) (protocol string, ok bool) {
@@ -89,7 +93,7 @@ func (s *socket) Connect(w http.ResponseWriter, r *http.Request, c iot.Connectio
 		s.refuse(w, granted.status, granted.message, id)
 		return "", false
 	}
-	s.authorizer = granted.strings()
+	s.authorizer, s.accessKey = granted.strings(), granted.accessKey
 	if rt.function == "" { // a MOCK, or no target
 		return "", true
 	}
@@ -163,17 +167,18 @@ func (s *socket) post(text []byte) {
 }
 
 func (s *socket) Message(ctx context.Context, message []byte, binary bool) (taken bool) {
-	st, id := s.current(), newRequestID()
+	id := newRequestID()
+	st, live := s.current()
 	rt := st.keys[routeKey(st, message)]
 	if rt == nil {
 		rt = st.keys[defaultRoute]
 	}
 	switch {
-	case rt == nil:
+	case rt == nil || !live:
 		s.tell("Forbidden", id)
 	case !rt.limit.take():
 		s.tell("Too Many Requests", id)
-	case s.e.listens(rt):
+	case s.listens && s.e.isBuiltIn(rt):
 		return false
 	case rt.integration == nil:
 		s.tell("Internal server error", id)
@@ -226,7 +231,7 @@ func (s *socket) serve(st *stage, rt *route, message []byte, binary bool, id str
 }
 
 func (s *socket) Disconnect(ctx context.Context, code int, reason string) {
-	st := s.current()
+	st, _ := s.current()
 	rt := st.keys[disconnectRoute]
 	if rt == nil || rt.function == "" {
 		return

@@ -39,6 +39,7 @@ type socketContext struct {
 }
 
 type socketIdentity struct {
+	AccessKey string `json:"accessKey,omitempty"`
 	UserAgent string `json:"userAgent,omitempty"`
 	SourceIP  string `json:"sourceIp"`
 }
@@ -60,7 +61,7 @@ func (s *socket) event(st *stage, kind, key, id string) *socketEvent {
 			RouteKey: key, EventType: kind, Authorizer: s.authorizer, ExtendedRequestID: id, RequestID: id, Direction: "IN",
 			RequestTime: now.Format(clfTime), RequestTimeEpoch: now.UnixMilli(), Stage: s.stage, APIID: s.apiID,
 			ConnectedAt: s.connection.ConnectedAt.UnixMilli(), ConnectionID: s.connection.ID, DomainName: s.e.domain(s.apiID),
-			Identity: socketIdentity{UserAgent: s.connection.UserAgent, SourceIP: s.connection.SourceIP},
+			Identity: socketIdentity{AccessKey: s.accessKey, UserAgent: s.connection.UserAgent, SourceIP: s.connection.SourceIP},
 		},
 	}
 }

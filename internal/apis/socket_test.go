@@ -242,6 +242,33 @@ func TestConnectionOfTheBuiltInFunctionListens(t *testing.T) {
 	}
 }
 
+func TestActionsAreOnlyTakenFromWhomTheBuiltInFunctionLetIn(t *testing.T) {
+	w := newWorld(t, nil)
+	w.functions.builtIn = "OnConnect"
+	w.functions.run["OnConnect"] = answers(`{"statusCode":200}`)
+	connected(t, w, map[string]string{"$default": "OnConnect"})
+	if !w.sockets.socket.Message(t.Context(), []byte(`{"action":"subscribe","device_id":"*"}`), false) || w.sockets.listens {
+		t.Error("a connection that nobody let in may follow readings")
+	}
+}
+
+func TestConnectionOfADeletedAPIIsOnlyHeardToLeave(t *testing.T) {
+	w := newWorld(t, nil)
+	w.functions.run["F"] = answers(`{}`)
+	api := connected(t, w, map[string]string{"$default": "F", "$disconnect": "F"})
+	if err := w.DeleteAPI(api); err != nil {
+		t.Fatal(err)
+	}
+	w.sockets.socket.Message(t.Context(), []byte(`x`), false)
+	if got := <-w.sockets.posted; !strings.Contains(got, "Forbidden") || w.functions.invoked() != 0 {
+		t.Errorf("a message: %s, %d invocations", got, w.functions.invoked())
+	}
+	w.sockets.socket.Disconnect(t.Context(), 1000, "")
+	if w.functions.invoked() != 1 {
+		t.Error("the function was not told of the end")
+	}
+}
+
 func TestAuthorizerOfAConnect(t *testing.T) {
 	policy := func(effect string) string {
 		return `{"principalId":"me","context":{"n":7,"s":"x","b":true},"policyDocument":{"Version":"2012-10-17","Statement":[{"Action":"execute-api:Invoke","Effect":"` + effect + `","Resource":"arn:aws:execute-api:us-east-1:123456789012:*/prod/*"}]}}`

@@ -132,7 +132,7 @@ type APIStageSpec struct {
 	DeploymentID  string                      `json:"deploymentId,omitempty"`
 	Variables     map[string]string           `json:"stageVariables,omitempty"`
 	DefaultLimits APIRouteSettings            `json:"defaultRouteSettings"`
-	RouteLimits   map[string]APIRouteSettings `json:"routeSettings"` // by route key
+	RouteLimits   map[string]APIRouteSettings `json:"routeSettings,omitempty"` // by route key
 	Tags          map[string]string           `json:"tags,omitempty"`
 }
 
