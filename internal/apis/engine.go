@@ -149,7 +149,7 @@ func (e *Engine) find(id string) (*api, error) {
 	if a := e.apis[id]; a != nil {
 		return a, nil
 	}
-	return nil, fmt.Errorf("Invalid API identifier specified %s:%s: %w", e.cfg.Account.ID, id, iot.ErrNotFound)
+	return nil, fmt.Errorf("API %q in account %s: %w", id, e.cfg.Account.ID, iot.ErrNotFound)
 }
 
 // change makes a change of one API: all that do puts and drops in the draft, or

@@ -71,7 +71,7 @@ func (p Parts[T, S]) Get(apiID, id string) (part T, err error) {
 func (p Parts[T, S]) find(a *api, id string) (T, error) {
 	part, ok := p.all(a)[id]
 	if !ok {
-		return part, fmt.Errorf("Invalid %s identifier specified %s: %w", p.kind, id, iot.ErrNotFound)
+		return part, fmt.Errorf("%s %q: %w", p.kind, id, iot.ErrNotFound)
 	}
 	return part, nil
 }

@@ -55,7 +55,7 @@ func checkRoute(a *api, id string, r *iot.APIRoute) error {
 	}
 	for _, other := range a.routes {
 		if other.ID != id && other.Key == r.Key {
-			return fmt.Errorf("Route with key %s already exists for this API: %w", r.Key, iot.ErrExists)
+			return fmt.Errorf("a route with key %s: %w", r.Key, iot.ErrExists)
 		}
 	}
 	if r.Target != "" {
@@ -126,7 +126,7 @@ func (e *Engine) RouteResponses() Parts[iot.APIRouteResponse, iot.APIRouteRespon
 		id:   func(r *iot.APIRouteResponse) string { r.ID = newID(7); return r.ID },
 		check: func(a *api, id string, r *iot.APIRouteResponse) error {
 			if _, ok := a.routes[r.RouteID]; !ok {
-				return fmt.Errorf("Invalid route identifier specified %s: %w", r.RouteID, iot.ErrNotFound)
+				return fmt.Errorf("route %q: %w", r.RouteID, iot.ErrNotFound)
 			}
 			if a.doc.Protocol != iot.APIWebSocket || r.Key != defaultRoute {
 				return invalid("the routeResponseKey is %s, on routes of WebSocket APIs", defaultRoute)

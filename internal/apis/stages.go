@@ -2,11 +2,14 @@ package apis
 
 import (
 	"fmt"
-	"regexp"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
 )
+
+// wordCharacters are those that names of stages and their variables have.
+const wordCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
 
 // defaultStage is the stage of an HTTP API that has no name in its URLs.
 const defaultStage = "$default"
@@ -35,8 +38,8 @@ func (e *Engine) checkStage(a *api, name string, s *iot.APIStage) error {
 	if s.Name != name {
 		return invalid("the name of a stage does not change")
 	}
-	ok, err := regexp.MatchString(`^[A-Za-z0-9_-]{1,128}$`, name)
-	if err != nil || !ok && (name != defaultStage || a.doc.Protocol != iot.APIHTTP) {
+	good := name != "" && len(name) <= 128 && strings.Trim(name, wordCharacters+"-") == ""
+	if !good && (name != defaultStage || a.doc.Protocol != iot.APIHTTP) {
 		return invalid("stage name %q: letters, digits, - and _, at most 128 (or, of an HTTP API, $default)", name)
 	}
 	if utf8.RuneCountInString(s.Description) > 1024 {
@@ -76,8 +79,7 @@ func checkVariables(variables map[string]string) error {
 		if value == "" {
 			delete(variables, name)
 		}
-		ok, err := regexp.MatchString(`^[A-Za-z0-9_]{1,64}$`, name)
-		if err != nil || !ok || len(value) > 2048 {
+		if name == "" || len(name) > 64 || strings.Trim(name, wordCharacters) != "" || len(value) > 2048 {
 			return invalid("stage variable %q: names have 1 to 64 letters, digits and _, values at most 2048 bytes", name)
 		}
 	}
@@ -105,7 +107,7 @@ func (e *Engine) Deployments() Parts[iot.APIDeployment, iot.APIDeploymentSpec] {
 		check: e.checkDeployment,
 		inUse: func(a *api, id string) error {
 			if a.serves(id) {
-				return fmt.Errorf("Active stages pointing to this deployment %s must be moved or deleted: %w", id, iot.ErrConflict)
+				return fmt.Errorf("deployment %s is served by a stage, which must be moved or deleted first: %w", id, iot.ErrConflict)
 			}
 			return nil
 		},
@@ -118,11 +120,11 @@ func (e *Engine) checkDeployment(a *api, _ string, d *iot.APIDeployment) error {
 		return invalid("a description has at most 1024 characters")
 	}
 	if len(a.routes) == 0 {
-		return invalid("At least one route is required before deploying the Api.")
+		return invalid("an API without a route is not deployed")
 	}
 	if d.Stage != "" {
 		if s, ok := a.stages[d.Stage]; !ok {
-			return fmt.Errorf("Invalid stage identifier specified %s: %w", d.Stage, iot.ErrNotFound)
+			return fmt.Errorf("stage %q: %w", d.Stage, iot.ErrNotFound)
 		} else if s.AutoDeploy {
 			return invalid("stage %s deploys by itself (AutoDeploy): it takes no deployment", d.Stage)
 		}

@@ -70,7 +70,7 @@ func (p partHandlers[T, S]) create(_ context.Context, q *request) (any, error) {
 func (p partHandlers[T, S]) find(q *request) (T, error) {
 	part, err := p.parts.Get(q.labels["apiId"], q.labels[p.label])
 	if err == nil && p.of != nil && !p.of(q, &part) {
-		err = fmt.Errorf("Invalid %s identifier specified %s: %w", p.noun, q.labels[p.label], iot.ErrNotFound)
+		err = fmt.Errorf("%s %q: %w", p.noun, q.labels[p.label], iot.ErrNotFound)
 	}
 	return part, err
 }
