@@ -26,9 +26,9 @@ type BuiltIn struct {
 // build makes the API, deployed to its stage. Its ids are made of its names, and
 // so the same after every start.
 func (b *BuiltIn) build() *api {
-	a := newAPI()
+	a, created := newAPI(), b.Created.UTC().Truncate(time.Second)
 	a.builtIn = true
-	a.doc = iot.API{ID: b.ID, Created: b.Created.UTC(), APISpec: iot.APISpec{
+	a.doc = iot.API{ID: b.ID, Created: created, APISpec: iot.APISpec{
 		Name: b.Name, Protocol: b.Protocol, RouteSelection: httpSelection, APIKeySelection: "$request.header.x-api-key",
 	}}
 	format := "2.0"
@@ -45,9 +45,9 @@ func (b *BuiltIn) build() *api {
 		}}
 	}
 	const deployment = "stack0"
-	a.deployments[deployment] = iot.APIDeployment{ID: deployment, Created: b.Created.UTC(), Status: "DEPLOYED"}
+	a.deployments[deployment] = iot.APIDeployment{ID: deployment, Created: created, Status: "DEPLOYED"}
 	a.snapshots[deployment] = a.freeze()
-	a.stages[b.Stage] = iot.APIStage{Created: b.Created.UTC(), Updated: b.Created.UTC(), Managed: true, APIStageSpec: iot.APIStageSpec{
+	a.stages[b.Stage] = iot.APIStage{Created: created, Updated: created, Managed: true, APIStageSpec: iot.APIStageSpec{
 		Name: b.Stage, DeploymentID: deployment,
 	}}
 	return a

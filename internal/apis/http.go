@@ -129,17 +129,13 @@ func refuseFailure(w http.ResponseWriter, err error) {
 	refuse(w, http.StatusInternalServerError, internalError)
 }
 
-// sourceOf is the ARN by which permissions name a call: that of its route, as
-// api/stage/METHOD/path, or api/stage/$default.
+// sourceOf is the ARN by which permissions name a call: api/stage/METHOD/path with
+// the request's method and the route's path, or api/stage/$default.
 func (e *Engine) sourceOf(c *call) string {
 	if c.rt.method == "" {
 		return e.executeARN(c.st.apiID, c.st.name+"/"+defaultRoute)
 	}
-	method := c.rt.method
-	if method == "ANY" {
-		method = "*"
-	}
-	return e.executeARN(c.st.apiID, c.st.name+"/"+method+pathText(c.rt.path))
+	return e.executeARN(c.st.apiID, c.st.name+"/"+c.http.Method+pathText(c.rt.path))
 }
 
 // pathText writes a route's path.
