@@ -38,6 +38,8 @@ func (s *Server) buildControl(sockets *listeners) (err error) {
 		RuleEditor:        s.rules,
 		Functions:         s.functions,
 		Permissions:       s.functions,
+		APIGateway:        s.apiGateway(),
+		Sockets:           s.push,
 		Publish:           s.publish,
 		Insight:           s.insight(),
 		MetricsHandler:    promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{}),

@@ -70,7 +70,7 @@ func (s *Server) buildGateway(sockets *listeners) (err error) {
 		return err
 	}
 	s.push, err = push.New(push.Config{
-		Readings: s.store, Handlers: s.functions, AllowOrigin: s.cfg.allowOrigin,
+		Readings: s.store, Handlers: s.functions, Stage: websocketAPIID + "/" + stage, AllowOrigin: s.cfg.allowOrigin,
 		// The HTTP door is built below, because it holds the WebSocket's handler.
 		Authorize: func(r *http.Request) error { return s.http.Authorize(r) },
 		Log:       s.log, Metrics: s.metrics,
@@ -78,9 +78,12 @@ func (s *Server) buildGateway(sockets *listeners) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := s.buildAPIs(); err != nil {
+		return err
+	}
 	s.http, err = httpapi.New(httpapi.Config{
-		Listener: sockets.gateway, TLS: certificates,
-		WebSocket: s.push, Readings: s.store, Devices: s.store, Sight: sight{s}, Add: s.addDevice,
+		Listener: sockets.gateway, TLS: certificates, APIs: s.apis,
+		WebSocket: s.webSocket(), Readings: s.store, Devices: s.store, Sight: sight{s}, Add: s.addDevice,
 		Session: s.session(), URL: s.GatewayURL(), Hosts: s.cfg.Hostnames, AllowOrigin: s.cfg.allowOrigin,
 		OpenLooking: s.cfg.GatewayOpen || loopback(s.addresses.Gateway), Dashboard: web.Files(), Ready: s.store.Writable, Log: s.log,
 	})

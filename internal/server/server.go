@@ -22,6 +22,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/fieldline-iot/fieldline/internal/apis"
 	"github.com/fieldline-iot/fieldline/internal/awsapi"
 	"github.com/fieldline-iot/fieldline/internal/broker"
 	"github.com/fieldline-iot/fieldline/internal/ca"
@@ -57,6 +58,7 @@ type Server struct {
 	ingest     *ingest.Ingest
 	broker     *broker.Broker
 	push       *push.Gateway
+	apis       *apis.Engine
 	http       *httpapi.API
 	control    *awsapi.API
 }
@@ -198,6 +200,7 @@ func (s *Server) Run(ctx context.Context, readyFile string, ready func()) error 
 	committer.Go(part(commits, stop, "store", func(ctx context.Context) error { return s.store.Run(ctx, s.ingest.Release) }))
 	engines.Go(part(accepted, stop, "outbox", s.dispatcher.Run))
 	engines.Go(part(accepted, stop, "retention", s.retain))
+	engines.Go(part(accepted, stop, "apis", s.apis.Run))
 	doors.Go(part(ctx, stop, "devices", s.broker.Run))
 	doors.Go(part(ctx, stop, "gateway", s.http.Run))
 	doors.Go(part(ctx, stop, "websocket", s.push.Run))
