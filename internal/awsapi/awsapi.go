@@ -65,6 +65,9 @@ type Config struct {
 
 	Insight Insight
 
+	APIGateway APIGateway // zero: the service is absent
+	Sockets    Sockets    // nil: @connections is absent
+
 	// MetricsHandler answers GET /metrics; nil answers 404.
 	MetricsHandler http.Handler
 	// Health says why the server is not well on GET /healthz; nil is always well.
@@ -208,9 +211,13 @@ func (a *API) serveHealth(w http.ResponseWriter) {
 // serveOperation authenticates a request, finds its operation, performs it and
 // writes what came of it.
 func (a *API) serveOperation(w http.ResponseWriter, r *http.Request) {
+	a.serveAs(w, r, a.serviceOf(r))
+}
+
+// serveAs is serveOperation for a service that is known.
+func (a *API) serveAs(w http.ResponseWriter, r *http.Request, svc *service) {
 	q := &request{http: r, id: uuid.NewString()}
 	w.Header().Set("x-amzn-RequestId", q.id)
-	svc := a.serviceOf(r)
 	op, result, err := a.perform(w, q, svc)
 	if err == nil {
 		err = a.answer(w, q, svc, op, result)

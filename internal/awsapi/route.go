@@ -53,9 +53,11 @@ type service struct {
 func (a *API) newServices() map[string]*service {
 	services := a.everyService()
 	for name, there := range map[string]bool{
-		"dynamodb": a.cfg.DynamoDB != (DynamoDB{}),
-		"iam":      a.cfg.IAM.complete(),
-		"logs":     a.cfg.Logs.complete(),
+		"apigateway": a.cfg.APIGateway.APIs != nil,
+		executeAPI:   a.cfg.Sockets != nil,
+		"dynamodb":   a.cfg.DynamoDB != (DynamoDB{}),
+		"iam":        a.cfg.IAM.complete(),
+		"logs":       a.cfg.Logs.complete(),
 	} {
 		if !there {
 			delete(services, name)
@@ -80,9 +82,11 @@ func (a *API) everyService() map[string]*service {
 			label: "fieldline", title: "Fieldline", anyRegion: true, wire: restJSON{}, words: iotWords(),
 			find: newRoutes(a.fieldlineOperations()).find("Fieldline"),
 		},
-		"dynamodb": a.dynamoDBService(),
-		"iam":      a.iamService(),
-		"logs":     a.logsService(),
+		"apigateway": restService("apigateway", "Amazon API Gateway", restJSON{}, apiGatewayWords(), a.apiGatewayOperations()),
+		executeAPI:   restService(executeAPI, "the API Gateway Management API", restJSON{}, connectionWords(), a.connectionOperations()),
+		"dynamodb":   a.dynamoDBService(),
+		"iam":        a.iamService(),
+		"logs":       a.logsService(),
 	}
 }
 

@@ -33,10 +33,13 @@ type Config struct {
 	TLS      *tls.Config  // nil serves plain HTTP
 
 	WebSocket http.Handler // GET /prod with an upgrade
-	Readings  telemetry.Readings
-	Devices   Devices
-	Sight     Sight
-	Add       func(ctx context.Context, thing string) (Provisioned, error)
+	// APIs serves the APIs that users made, at /{apiId}/… and under AWS's names for
+	// their hosts, and @connections; nil: there are none.
+	APIs     APIs
+	Readings telemetry.Readings
+	Devices  Devices
+	Sight    Sight
+	Add      func(ctx context.Context, thing string) (Provisioned, error)
 
 	Session     Session  // what the dashboard is told about the server
 	URL         string   // the gateway as a browser on this machine reaches it, without a slash at the end
@@ -52,6 +55,13 @@ type Config struct {
 	Ready func() error     // why the server is not ready; nil is always ready
 	Log   *slog.Logger     // nil discards
 	Now   func() time.Time // nil: time.Now
+}
+
+// APIs serves the APIs that users made.
+type APIs interface {
+	http.Handler
+	// Hosts reports whether a Host header is AWS's name for an API.
+	Hosts(hostport string) bool
 }
 
 // Devices shows the registry.
@@ -115,6 +125,7 @@ type API struct {
 	cfg      Config
 	sessions *sessions
 	handler  http.Handler
+	own      http.Handler // what is behind the guard
 }
 
 // New returns the API of cfg. It starts nothing.
@@ -136,7 +147,8 @@ func New(cfg Config) (*API, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.handler = a.routes(files)
+	a.own = a.routes(files)
+	a.handler = a.guard(a.own)
 	return a, nil
 }
 
@@ -162,8 +174,12 @@ func (a *API) routes(files http.Handler) http.Handler {
 		writeProblem(w, http.StatusNotFound, "no such resource", r.Method+" "+r.URL.Path)
 	})
 	mux.Handle("/", files)
-	return a.guard(mux)
+	return a.ownHeaders(mux)
 }
+
+// Own answers requests whose Host header has been checked, for the gateway's own
+// paths only: what the APIs of the server's own stack are served by.
+func (a *API) Own() http.Handler { return a.own }
 
 // ServeHTTP answers one request.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.handler.ServeHTTP(w, r) }

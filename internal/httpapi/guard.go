@@ -17,14 +17,37 @@ func contentPolicy(host string) string {
 		"; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 }
 
-// guard checks the Host header and sets the headers that every answer has.
+// guard checks the Host header, and hands what is for the APIs of users to them:
+// their answers, headers included, are theirs alone.
 func (a *API) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !a.knownHost(r.Host) {
+		hosted := a.cfg.APIs != nil && a.cfg.APIs.Hosts(r.Host)
+		switch {
+		case !hosted && !a.knownHost(r.Host):
 			writeProblem(w, http.StatusMisdirectedRequest, "unknown host "+r.Host,
 				"this gateway answers to localhost, IP addresses and the names given with --hostname")
-			return
+		case hosted, a.cfg.APIs != nil && forAPIs(r.URL.Path):
+			a.cfg.APIs.ServeHTTP(w, r)
+		default:
+			next.ServeHTTP(w, r)
 		}
+	})
+}
+
+// forAPIs reports whether a path is one of a user's API, whose id has ten
+// lower-case letters and digits, as no path of the gateway's own has, or one of
+// @connections.
+func forAPIs(path string) bool {
+	first, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	if len(first) == 10 && strings.Trim(first, "abcdefghijklmnopqrstuvwxyz0123456789") == "" {
+		return true
+	}
+	return first == "prod" && strings.HasPrefix(rest, "@connections/")
+}
+
+// ownHeaders sets the headers that every answer of the gateway's own has.
+func (a *API) ownHeaders(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", contentPolicy(r.Host))
 		h.Set("X-Content-Type-Options", "nosniff")

@@ -229,3 +229,46 @@ func TestRunServesUntilItIsTold(t *testing.T) {
 		}
 	}
 }
+
+// userAPIs is what users made: it says which request came to it.
+type userAPIs struct{}
+
+func (userAPIs) Hosts(host string) bool {
+	return host == "a1b2c3d4e5.execute-api.us-east-1.amazonaws.com"
+}
+
+func (userAPIs) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("X-Served", r.URL.EscapedPath())
+}
+
+func TestAPIsOfUsersAreServedBesideTheGatewaysOwn(t *testing.T) {
+	tests := []struct {
+		name, host, path string
+		theirs           bool
+	}{
+		{"an API's id", "127.0.0.1", "/a1b2c3d4e5/prod/items", true},
+		{"AWS's host", "a1b2c3d4e5.execute-api.us-east-1.amazonaws.com", "/prod", true},
+		{"connections of the own API", "localhost", "/prod/@connections/x", true},
+		{"connections, escaped", "localhost", "/prod/%40connections/x%3D", true},
+		{"a foreign host", "evil.example", "/a1b2c3d4e5/prod", false},
+		{"the queries", "localhost", "/prod/iotdata", false},
+		{"a device's page", "localhost", "/devices/a1b2c3d4e5", false},
+		{"the dashboard", "localhost", "/", false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			a := &API{cfg: Config{APIs: userAPIs{}}}
+			a.own = a.ownHeaders(http.NotFoundHandler())
+			w := httptest.NewRecorder()
+			r := httptest.NewRequest("GET", tt.path, nil)
+			r.Host = tt.host
+			a.guard(a.own).ServeHTTP(w, r)
+			if got := w.Header().Get("X-Served") != ""; got != tt.theirs {
+				t.Errorf("served by the users' APIs: %v", got)
+			}
+			if tt.theirs && w.Header().Get("Content-Security-Policy") != "" {
+				t.Error("with the dashboard's headers")
+			}
+		})
+	}
+}

@@ -23,6 +23,8 @@ func (f *interest) wants(device string, seq uint64) bool {
 	return ok && seq > after
 }
 
+func (f *interest) none() bool { return !f.all && len(f.devices) == 0 }
+
 // single returns the only device of interest, or "" when there are others.
 func (f *interest) single() string {
 	if f.all || len(f.devices) != 1 {

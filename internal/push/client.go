@@ -42,8 +42,12 @@ type client struct {
 	g      *Gateway
 	conn   net.Conn
 	info   iot.Connection
-	writer atomic.Int32 // idle, active or again
-	moved  atomic.Int64 // when data last passed in either direction: nanoseconds since the epoch
+	socket Socket // what serves it
+	stage  string // of the API that it is of
+	ctx    context.Context
+	gone   context.CancelFunc // ends ctx: the connection is ending
+	writer atomic.Int32       // idle, active or again
+	moved  atomic.Int64       // when data last passed in either direction: nanoseconds since the epoch
 
 	mu         sync.Mutex
 	room       sync.Cond // the inbox has room again, or cause is set
@@ -79,10 +83,12 @@ type replay struct {
 	upTo   uint64
 }
 
-// newClient makes the client of a connection that began behind the seq cursor.
-// It counts as having a writer, which Gateway.add starts.
-func newClient(g *Gateway, conn net.Conn, info iot.Connection, cursor uint64) *client {
-	c := &client{g: g, conn: conn, info: info, listening: true, follows: interest{all: true}, cursor: cursor}
+// newClient makes the client of a connection that began behind the seq cursor
+// and, when it listens, follows every device. It counts as having a writer, which
+// Gateway.add starts.
+func newClient(g *Gateway, conn net.Conn, info iot.Connection, s Socket, cursor uint64, listens bool) *client {
+	c := &client{g: g, conn: conn, info: info, socket: s, listening: listens, follows: interest{all: listens}, cursor: cursor}
+	c.ctx, c.gone = context.WithCancel(context.Background())
 	c.room.L = &c.mu
 	c.writer.Store(active)
 	c.touch()
@@ -121,12 +127,15 @@ func (c *client) read(r *bufio.Reader) {
 		case ws.OpPing:
 			c.ask(command{frame: appendFrame(nil, ws.OpPong, payload)})
 		case ws.OpText, ws.OpBinary:
-			c.message(payload)
+			if !c.socket.Message(c.ctx, payload, op == ws.OpBinary) {
+				c.act(payload)
+			}
 		}
 	}
 }
 
-func (c *client) message(payload []byte) {
+// act obeys a message that is an action on readings.
+func (c *client) act(payload []byte) {
 	a, err := telemetry.ParseAction(payload)
 	if err != nil {
 		level := slog.LevelInfo
@@ -170,7 +179,7 @@ func (c *client) end() {
 	why := c.cause
 	c.mu.Unlock()
 	c.g.remove(c)
-	c.g.disconnected(c.info.ID, why)
+	disconnected(c.socket, why)
 	c.g.release()
 }
 
@@ -224,6 +233,7 @@ func (c *client) shut(why *closure) {
 	}
 	c.mu.Unlock()
 	if first {
+		c.gone()
 		c.wake()
 	}
 }

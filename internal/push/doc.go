@@ -1,9 +1,12 @@
-// Package push is the WebSocket door at /prod: it upgrades browsers and other
-// clients, keeps what each one follows, and delivers committed readings to it.
+// Package push is the WebSocket door: it upgrades browsers and other clients,
+// keeps what each one follows, and delivers committed readings to it. The
+// gateway's own API is at /prod; connections of the APIs that users make are
+// handed to [Gateway.Serve] with the [Socket] that serves them, and follow no
+// readings unless that is asked for.
 //
 // It stores nothing and decides nothing about who may connect: that is asked of
-// Config.Authorize, Config.AllowOrigin and [Handlers]. What a client missed is
-// read from [Readings].
+// Config.Authorize, Config.AllowOrigin and [Handlers], or of the Socket. What a
+// client missed is read from [Readings].
 //
 // # Delivery
 //

@@ -15,7 +15,7 @@ import (
 	"github.com/fieldline-iot/fieldline/internal/iot"
 )
 
-// API Gateway's limits on what a client sends, in bytes.
+// API Gateway's limits on a message and each of its frames, in bytes.
 const (
 	maxFrame   = 32 << 10
 	maxMessage = 128 << 10
@@ -43,6 +43,19 @@ func appendFrame(dst []byte, op ws.OpCode, payload []byte) []byte {
 // bytes become U+FFFD.
 func appendText(dst, text []byte) []byte {
 	return appendFrame(dst, ws.OpText, wellFormed(text))
+}
+
+// appendMessage appends a text message in frames of at most maxFrame (RFC 6455
+// §5.4), as API Gateway sends what is posted to a connection.
+func appendMessage(dst, text []byte) []byte {
+	op := ws.OpText
+	for len(text) > maxFrame {
+		start := len(dst)
+		dst = appendFrame(dst, op, text[:maxFrame])
+		dst[start] &^= 0x80 // not the last one
+		op, text = ws.OpContinuation, text[maxFrame:]
+	}
+	return appendFrame(dst, op, text)
 }
 
 func wellFormed(text []byte) []byte {

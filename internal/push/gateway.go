@@ -48,7 +48,8 @@ type Handlers interface {
 // Config says what a gateway serves. Zero fields have the defaults given.
 type Config struct {
 	Readings Readings // required
-	Handlers Handlers // nil: nobody is told
+	Handlers Handlers // of the gateway's own API; nil: nobody is told
+	Stage    string   // of the gateway's own API, as Status answers it: "fieldline0/prod"
 
 	// AllowOrigin decides about the web pages of other origins; nil allows none.
 	// A page of the host that it calls, and a client that is no browser and sends
@@ -262,7 +263,9 @@ func (g *Gateway) release() {
 func (g *Gateway) add(c *client) {
 	g.mu.Lock()
 	g.clients[c.info.ID] = c
-	g.all[c] = struct{}{}
+	if c.listening {
+		g.all[c] = struct{}{}
+	}
 	closing := g.closing
 	g.mu.Unlock()
 	if closing {
@@ -308,8 +311,18 @@ func (g *Gateway) Connections() []iot.Connection {
 	return list
 }
 
-// Post sends data to one client as a text frame, as PostToConnection does. It
-// does not wait for the client. The error wraps [iot.ErrNotFound] for a
+// Status returns what is known of one connection, of whatever API. The error
+// wraps [iot.ErrNotFound] when it is gone or still in Connect.
+func (g *Gateway) Status(connectionID string) (iot.SocketStatus, error) {
+	c, err := g.client(connectionID)
+	if err != nil {
+		return iot.SocketStatus{}, err
+	}
+	return iot.SocketStatus{Connection: c.info, Stage: c.stage, LastActive: time.Unix(0, c.moved.Load()).UTC()}, nil
+}
+
+// Post sends data to one client as a text message, in frames of at most 32 KB, as
+// PostToConnection does. It does not wait for the client. The error wraps [iot.ErrNotFound] for a
 // connection that is gone or still in Connect, [iot.ErrLimit] for more than
 // 128 KB, and [iot.ErrOverloaded] while too much waits for that client.
 func (g *Gateway) Post(connectionID string, data []byte) error {
@@ -320,7 +333,7 @@ func (g *Gateway) Post(connectionID string, data []byte) error {
 	if err != nil {
 		return err
 	}
-	if !c.offer(command{frame: appendText(nil, data)}) {
+	if !c.offer(command{frame: appendMessage(nil, wellFormed(data))}) {
 		return fmt.Errorf("connection %q: the client does not keep up: %w", connectionID, iot.ErrOverloaded)
 	}
 	return nil
@@ -341,7 +354,7 @@ func (g *Gateway) client(connectionID string) (*client, error) {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
 	c := g.clients[connectionID]
-	if c == nil {
+	if c == nil || c.ctx.Err() != nil {
 		return nil, fmt.Errorf("connection %q: %w", connectionID, iot.ErrNotFound)
 	}
 	return c, nil

@@ -189,7 +189,7 @@ func TestConnectMayRefuse(t *testing.T) {
 // pipe connects a client to a gateway without a network, for tests of time.
 func pipe(g *Gateway) (*client, net.Conn) {
 	ours, theirs := net.Pipe()
-	c := newClient(g, ours, iot.Connection{ID: newID(), ConnectedAt: time.Now()}, g.recent.end())
+	c := newClient(g, ours, iot.Connection{ID: newID(), ConnectedAt: time.Now()}, &ownSocket{g: g}, g.recent.end(), true)
 	if err := g.admit(); err != nil {
 		panic(err) // a test's own mistake
 	}

@@ -1,6 +1,7 @@
 package push
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,17 +18,24 @@ import (
 	"github.com/fieldline-iot/fieldline/internal/iot"
 )
 
-// handlerTimeout bounds Handlers.Disconnect, which runs when the client is gone.
+// handlerTimeout bounds Socket.Disconnect, which runs when the client is gone.
 const handlerTimeout = 5 * time.Second
 
-// ServeHTTP upgrades a request to a WebSocket connection. It answers 426 what is
-// no upgrade, 403 a page of an origin that is not allowed, 503 beyond
-// MaxConnections and while stopping, and what Authorize and Handlers.Connect refuse
-// as those say.
+// ServeHTTP upgrades a request to a WebSocket connection of the gateway's own
+// API, which listens to readings. It answers 426 what is no upgrade, 403 a page of
+// an origin that is not allowed, 503 beyond MaxConnections and while stopping, and
+// what Authorize and Handlers.Connect refuse as those say.
 //
 // A page of the host that it calls counts as allowed, so who mounts the gateway
 // must have refused foreign Host headers (DNS rebinding).
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	g.Serve(w, r, &ownSocket{g: g}, g.cfg.Stage, true)
+}
+
+// Serve upgrades a request to a WebSocket connection of an API's stage, such as
+// "a1b2c3d4e5/prod", which s serves. It refuses as ServeHTTP does, without
+// Authorize unless the connection is to listen to readings.
+func (g *Gateway) Serve(w http.ResponseWriter, r *http.Request, s Socket, stage string, listens bool) {
 	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
 		w.Header().Set("Upgrade", "websocket")
 		w.Header().Set("Connection", "Upgrade")
@@ -38,7 +46,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.refuse(w, http.StatusForbidden, fmt.Sprintf("Pages of %q may not connect: start the server with --allow-origin %s to let them.", origin, origin))
 		return
 	}
-	if g.cfg.Authorize != nil {
+	if g.cfg.Authorize != nil && listens {
 		if err := g.cfg.Authorize(r); err != nil {
 			g.unauthorized(w, err)
 			return
@@ -49,7 +57,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.refuse(w, http.StatusServiceUnavailable, err.Error())
 		return
 	}
-	if !g.connect(w, r) {
+	if !g.connect(w, r, s, stage, listens) {
 		g.release()
 	}
 }
@@ -85,60 +93,44 @@ func (g *Gateway) refuse(w http.ResponseWriter, status int, text string) {
 	http.Error(w, text, status)
 }
 
-// connect runs Handlers.Connect, upgrades and starts the client; false when the
+// connect asks the socket, upgrades and starts the client; false when the
 // request was refused.
-func (g *Gateway) connect(w http.ResponseWriter, r *http.Request) bool {
+func (g *Gateway) connect(w http.ResponseWriter, r *http.Request, s Socket, stage string, listens bool) bool {
 	info := iot.Connection{ID: newID(), ConnectedAt: time.Now().UTC(), SourceIP: r.RemoteAddr, UserAgent: r.UserAgent()}
 	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
 		info.SourceIP = host
 	}
-	if g.cfg.Handlers != nil {
-		if err := g.cfg.Handlers.Connect(r.Context(), info); err != nil {
-			g.cfg.Log.LogAttrs(r.Context(), slog.LevelInfo, "connection refused", slog.String("source", info.SourceIP), slog.Any("error", err))
-			g.refuse(w, connectStatus(err), "The connection was refused.")
-			return false
-		}
+	protocol, ok := s.Connect(w, r, info)
+	if !ok {
+		return false
 	}
 	began := g.recent.end() // before the client can know that it is connected
-	conn, rw, _, err := g.upgrader().Upgrade(r, w)
+	upgrader := ws.HTTPUpgrader{Timeout: g.cfg.WriteTimeout}
+	if listens {
+		protocol = cmp.Or(protocol, g.cfg.Subprotocol)
+	}
+	if protocol != "" {
+		upgrader.Protocol = func(offered string) bool { return offered == protocol }
+	}
+	conn, rw, _, err := upgrader.Upgrade(r, w)
 	if err != nil {
 		g.cfg.Log.LogAttrs(r.Context(), slog.LevelInfo, "upgrade failed", slog.String("source", info.SourceIP), slog.Any("error", err))
 		if conn != nil {
 			conn.Close() // the refusal has been written, as far as it could be
 		}
-		g.disconnected(info.ID, &closure{code: ws.StatusAbnormalClosure, reason: "Upgrade failed"})
+		disconnected(s, &closure{code: ws.StatusAbnormalClosure, reason: "Upgrade failed"})
 		return false
 	}
-	c := newClient(g, conn, info, began)
+	c := newClient(g, conn, info, s, began, listens)
+	c.stage = stage
 	g.add(c)
 	// A fresh goroutine, so that net/http's buffers and request can be freed.
 	go c.read(readerOf(conn, rw.Reader))
 	return true
 }
 
-func (g *Gateway) upgrader() ws.HTTPUpgrader {
-	return ws.HTTPUpgrader{
-		Timeout:  g.cfg.WriteTimeout,
-		Protocol: func(offered string) bool { return offered == g.cfg.Subprotocol },
-	}
-}
-
-func connectStatus(err error) int {
-	switch {
-	case errors.Is(err, iot.ErrDenied):
-		return http.StatusForbidden
-	case errors.Is(err, iot.ErrOverloaded):
-		return http.StatusServiceUnavailable
-	default:
-		return http.StatusBadGateway
-	}
-}
-
-func (g *Gateway) disconnected(id string, why *closure) {
-	if g.cfg.Handlers == nil {
-		return
-	}
+func disconnected(s Socket, why *closure) {
 	ctx, cancel := context.WithTimeout(context.Background(), handlerTimeout)
 	defer cancel()
-	g.cfg.Handlers.Disconnect(ctx, id, int(why.code), why.reason)
+	s.Disconnect(ctx, int(why.code), why.reason)
 }

@@ -218,6 +218,10 @@ func (c *client) collect(k *chunk) (more bool, err error) {
 		return true, err
 	}
 	_, floor, tip := c.g.recent.behind(c.cursor, nil)
+	if c.follows.none() {
+		c.cursor = max(c.cursor, tip)
+		return false, nil
+	}
 	c.catching = c.catching && c.cursor < floor
 	if !c.catching && tip > c.cursor && tip-c.cursor > c.g.cfg.MaxLag {
 		c.gap(k, c.cursor+1, tip)

@@ -41,6 +41,8 @@ func (s *Server) buildControl(sockets *listeners) (err error) {
 			Functions: s.functions, Editor: s.functions, Invoker: s.functions,
 			MaxConcurrency: function.MaxConcurrency, MaxCode: function.MaxCode,
 		},
+		APIGateway:     s.apiGateway(),
+		Sockets:        s.push,
 		Publish:        s.publish,
 		DynamoDB:       s.tablesAPI(),
 		Logs:           s.logsAPI(),

@@ -17,6 +17,7 @@ import (
 // cost less than looking at a signature.
 type gate struct {
 	readers            *auth.Gate
+	iam                *auth.IAM
 	connects, requests *auth.Throttle
 }
 
@@ -88,9 +89,10 @@ func (s *Server) buildGate() error {
 		Open:     s.access() == awsapi.GatewayOpen,
 		Refused:  func(reason string) { unauthorized.WithLabelValues(reason).Inc() },
 	}
-	if cfg.IAM, err = auth.NewIAM(auth.IAMConfig{Region: s.cfg.Account.Region, Secret: s.secret}); err != nil {
+	if s.gate.iam, err = auth.NewIAM(auth.IAMConfig{Region: s.cfg.Account.Region, Secret: s.secret}); err != nil {
 		return err
 	}
+	cfg.IAM = s.gate.iam
 	if s.cfg.JWTIssuer != "" {
 		cfg.JWT, err = auth.NewJWT(auth.JWTConfig{Issuer: s.cfg.JWTIssuer, Audiences: s.cfg.JWTAudiences, Log: s.log})
 		if err != nil {

@@ -74,16 +74,19 @@ func (s *Server) buildGateway(sockets *listeners) (err error) {
 		return err
 	}
 	s.push, err = push.New(push.Config{
-		Readings: s.store, Handlers: s.functions, AllowOrigin: s.cfg.allowOrigin,
+		Readings: s.store, Handlers: s.functions, Stage: websocketAPIID + "/" + stage, AllowOrigin: s.cfg.allowOrigin,
 		Authorize: s.gate.connect, Subprotocol: auth.Subprotocol,
 		Log: s.log, Metrics: s.metrics,
 	})
 	if err != nil {
 		return err
 	}
+	if err := s.buildAPIs(); err != nil {
+		return err
+	}
 	s.http, err = httpapi.New(httpapi.Config{
-		Listener: sockets.gateway, TLS: certificates,
-		WebSocket: s.push, Readings: readings{s.store}, Devices: s.store, Sight: sight{s}, Add: s.addDevice,
+		Listener: sockets.gateway, TLS: certificates, APIs: s.apis,
+		WebSocket: s.webSocket(), Readings: readings{s.store}, Devices: s.store, Sight: sight{s}, Add: s.addDevice,
 		Session: s.session(), URL: s.GatewayURL(), Hosts: s.cfg.Hostnames, AllowOrigin: s.cfg.allowOrigin,
 		Authorize: s.gate.request, OpenLooking: s.access() == awsapi.GatewayOpen, Dashboard: web.Files(), Ready: s.store.Writable, Log: s.log,
 	})

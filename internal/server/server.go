@@ -22,6 +22,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/fieldline-iot/fieldline/internal/apis"
 	"github.com/fieldline-iot/fieldline/internal/awsapi"
 	"github.com/fieldline-iot/fieldline/internal/broker"
 	"github.com/fieldline-iot/fieldline/internal/ca"
@@ -64,6 +65,7 @@ type Server struct {
 	broker     *broker.Broker
 	gate       gate
 	push       *push.Gateway
+	apis       *apis.Engine
 	http       *httpapi.API
 	control    *awsapi.API
 }
@@ -210,6 +212,7 @@ func (s *Server) Run(ctx context.Context, readyFile string, ready func()) error 
 	engines.Go(part(accepted, stop, "retention", s.retain))
 	engines.Go(part(accepted, stop, "tables", s.tables.Run))
 	engines.Go(part(accepted, stop, "gate", s.warnOpen))
+	engines.Go(part(accepted, stop, "apis", s.apis.Run))
 	doors.Go(part(ctx, stop, "devices", s.broker.Run))
 	doors.Go(part(ctx, stop, "gateway", s.http.Run))
 	doors.Go(part(ctx, stop, "websocket", s.push.Run))

@@ -27,20 +27,20 @@ func (s *Server) buildTables() (err error) {
 			dataTable: {
 				Key: "device_id", Get: s.latestItem, Page: s.latestItems,
 				Active:  func() bool { return s.functions.BuiltIn(function.ProcessIoTData) },
-				Refusal: viewRefusal(dataTable, function.ProcessIoTData, "the latest readings"),
+				Refusal: viewRefusal(function.ProcessIoTData, "the latest readings"),
 			},
 			connectionsTable: {
 				Key: "connectionId", Get: s.connectionItem, Page: s.connectionItems,
 				Active:  func() bool { return s.functions.BuiltIn(function.OnConnect) },
-				Refusal: viewRefusal(connectionsTable, function.OnConnect, "the WebSocket clients"),
+				Refusal: viewRefusal(function.OnConnect, "the WebSocket clients"),
 			},
 		},
 	})
 	return err
 }
 
-func viewRefusal(table, name, shows string) string {
-	return fmt.Sprintf("%s shows %s, which the built-in function %s keeps, and is not written to: upload code of your own as %[3]s (aws lambda create-function) and it is an ordinary table", table, shows, name)
+func viewRefusal(function, shows string) string {
+	return fmt.Sprintf("it shows %s, which the built-in function %s keeps; upload code of your own as %[2]s (aws lambda create-function) and it is an ordinary table", shows, function)
 }
 
 func (s *Server) tablesAPI() awsapi.DynamoDB {

@@ -1,0 +1,250 @@
+package apis
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/fieldline-iot/fieldline/internal/iot"
+)
+
+// ask sends a request and returns the answer.
+func (w *world) ask(method, target, body string, headers ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, target, strings.NewReader(body))
+	for i := 0; i+1 < len(headers); i += 2 {
+		r.Header.Add(headers[i], headers[i+1])
+	}
+	rec := httptest.NewRecorder()
+	w.ServeHTTP(rec, r)
+	return rec
+}
+
+// The members are those of spec/events.md, "HTTP API payload 2.0".
+func TestEventOfARequest(t *testing.T) {
+	w := newWorld(t, nil)
+	w.functions.run["F"] = answers(`{"statusCode":200}`)
+	api := w.make(iot.APIHTTP, "prod", map[string]string{"POST /items/{id}": "F"})
+	w.ask("POST", "/"+api+"/prod/items/a%2Fb?q=1&q=2&e=", `{"n":1}`, "Content-Type", "application/json", "X-A", "1", "X-A", "2", "Cookie", "a=1; b=2")
+	w.golden(api, "2.0", `{"version":"2.0","routeKey":"POST /items/{id}","rawPath":"/prod/items/a/b","rawQueryString":"q=1&q=2&e=",
+		"cookies":["a=1","b=2"],"headers":{"content-type":"application/json","x-a":"1,2","host":"example.com","x-forwarded-for":"192.0.2.1","x-forwarded-port":"80","x-forwarded-proto":"http"},
+		"queryStringParameters":{"q":"1,2","e":""},"pathParameters":{"id":"a/b"},"body":"{\"n\":1}","isBase64Encoded":false,
+		"requestContext":{"accountId":"123456789012","apiId":"API","domainName":"API.execute-api.us-east-1.amazonaws.com","domainPrefix":"API",
+			"http":{"method":"POST","path":"/prod/items/a/b","protocol":"HTTP/1.1","sourceIp":"192.0.2.1","userAgent":""},
+			"requestId":"REQUEST","routeKey":"POST /items/{id}","stage":"prod","time":"26/Nov/2026:09:00:00 +0000","timeEpoch":1795683600250}}`)
+	if got, want := w.functions.sources[0], "/prod/POST/items/{id}"; !strings.HasSuffix(got, want) {
+		t.Errorf("permission was asked for as %s, want …%s", got, want)
+	}
+
+	w.route(api, iot.APIRouteSpec{Key: "GET /old"}, iot.APIIntegrationSpec{Type: iot.IntegrateFunction, URI: arnOf("F"), PayloadFormat: "1.0"})
+	w.ask("GET", "/"+api+"/prod/old?q=1&q=2", "")
+	w.golden(api, "1.0", `{"version":"1.0","resource":"/old","path":"/prod/old","httpMethod":"GET",
+		"headers":{"Host":"example.com","X-Forwarded-For":"192.0.2.1","X-Forwarded-Port":"80","X-Forwarded-Proto":"http"},
+		"multiValueHeaders":{"Host":["example.com"],"X-Forwarded-For":["192.0.2.1"],"X-Forwarded-Port":["80"],"X-Forwarded-Proto":["http"]},
+		"queryStringParameters":{"q":"2"},"multiValueQueryStringParameters":{"q":["1","2"]},"pathParameters":null,"stageVariables":null,"body":null,"isBase64Encoded":false,
+		"requestContext":{"accountId":"123456789012","apiId":"API","domainName":"API.execute-api.us-east-1.amazonaws.com","domainPrefix":"API","extendedRequestId":"REQUEST",
+			"httpMethod":"GET","identity":{"accessKey":null,"accountId":null,"sourceIp":"192.0.2.1","userAgent":""},"path":"/prod/old","protocol":"HTTP/1.1",
+			"requestId":"REQUEST","requestTime":"26/Nov/2026:09:00:00 +0000","requestTimeEpoch":1795683600250,"resourceId":"GET /old","resourcePath":"/old","stage":"prod"}}`)
+
+	w.ask("POST", "/"+api+"/prod/items/x", "a=1", "Content-Type", "application/x-www-form-urlencoded")
+	if event := w.functions.last(t); !strings.Contains(event, `"body":"YT0x"`) || !strings.Contains(event, `"isBase64Encoded":true`) {
+		t.Errorf("a form: %s", event)
+	}
+}
+
+func TestAnswersOfFunctions(t *testing.T) {
+	tests := []struct {
+		name, payload string
+		status        int
+		kind, body    string
+	}{
+		{"in full", `{"statusCode":201,"headers":{"Content-Type":"text/html","X-N":1},"cookies":["a=1"],"body":"hi"}`, 201, "text/html", "hi"},
+		{"base64", `{"statusCode":200,"body":"aGk=","isBase64Encoded":true}`, 200, "text/plain;charset=UTF-8", "hi"},
+		{"a status that is a numeral", `{"statusCode":"404","body":"no"}`, 404, "text/plain;charset=UTF-8", "no"},
+		{"an object without a status", `{"a":1}`, 200, "application/json", `{"a":1}`},
+		{"a list", `[1,2]`, 200, "application/json", `[1,2]`},
+		{"a text", `"hi"`, 200, "application/json", "hi"},
+		{"bad base64", `{"statusCode":200,"body":"%","isBase64Encoded":true}`, 500, "application/json", `{"message":"Internal Server Error"}`},
+		{"a status that is none", `{"statusCode":7}`, 500, "application/json", `{"message":"Internal Server Error"}`},
+		{"no JSON", `oops`, 500, "application/json", `{"message":"Internal Server Error"}`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t, nil)
+			w.functions.run["F"] = answers(tt.payload)
+			api := w.make(iot.APIHTTP, "$default", map[string]string{"$default": "F"})
+			rec := w.ask("GET", "/"+api+"/x", "")
+			if rec.Code != tt.status || rec.Header().Get("Content-Type") != tt.kind || rec.Body.String() != tt.body {
+				t.Errorf("%d %s %s", rec.Code, rec.Header().Get("Content-Type"), rec.Body)
+			}
+			if tt.status == 201 && (rec.Header().Get("X-N") != "1" || rec.Header().Get("Set-Cookie") != "a=1") {
+				t.Errorf("headers %v", rec.Header())
+			}
+		})
+	}
+}
+
+func TestRequestsThatAreNotServed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		w.functions.run["Hangs"], w.functions.run["Fails"] = hangs, fails("boom")
+		api := w.make(iot.APIHTTP, "prod", map[string]string{"GET /hangs": "Hangs", "ANY /fails": "Fails"})
+		for _, tt := range []struct {
+			method, target string
+			body           int
+			status         int
+			says           string
+		}{
+			{"GET", "/" + api + "/prod/nowhere", 0, 404, "Not Found"},
+			{"POST", "/" + api + "/prod/hangs", 0, 404, "Not Found"},
+			{"GET", "/" + api + "/test/hangs", 0, 404, "Not Found"},
+			{"GET", "/a1b2c3d4e5/prod/hangs", 0, 404, "Not Found"},
+			{"GET", "/" + api + "/prod/hangs", 0, 503, "Service Unavailable"},
+			{"POST", "/" + api + "/prod/fails", 0, 500, "Internal Server Error"},
+			{"POST", "/" + api + "/prod/fails", maxPayload + 1, 413, "Request Entity Too Large"},
+			{"GET", "/" + api + "/prod/fails?" + strings.Repeat("x", maxURL), 0, 414, "URI Too Long"},
+		} {
+			rec := w.ask(tt.method, tt.target, strings.Repeat("x", tt.body))
+			if rec.Code != tt.status || rec.Body.String() != `{"message":"`+tt.says+`"}` {
+				t.Errorf("%s %.60s: %d %s", tt.method, tt.target, rec.Code, rec.Body)
+			}
+		}
+	})
+}
+
+func TestAuthorizationOfRequests(t *testing.T) {
+	w := newWorld(t, nil)
+	w.functions.run["F"] = answers(`{}`)
+	w.functions.run["Z"] = answers(`{"isAuthorized":true,"context":{"n":7}}`)
+	w.functions.run["No"] = answers(`{"isAuthorized":false}`)
+	api := w.make(iot.APIHTTP, "prod", nil)
+	jwt := need[iot.APIAuthorizer](t)(w.Authorizers().Create(api, iot.APIAuthorizerSpec{
+		Name: "jwt", Type: iot.AuthorizerJWT, IdentitySources: []string{"$request.header.Authorization"},
+		JWT: &iot.APIJWT{Issuer: "https://issuer.example", Audience: []string{"app"}},
+	}))
+	byFunction := func(name string) iot.APIAuthorizer {
+		return need[iot.APIAuthorizer](t)(w.Authorizers().Create(api, iot.APIAuthorizerSpec{
+			Name: name, Type: iot.AuthorizerRequest, URI: arnOf(name), PayloadFormat: "2.0", SimpleResponses: true, ResultTTL: 300,
+			IdentitySources: []string{"$request.header.X-Key"},
+		}))
+	}
+	f := iot.APIIntegrationSpec{Type: iot.IntegrateFunction, URI: arnOf("F")}
+	w.route(api, iot.APIRouteSpec{Key: "GET /jwt", Authorization: "JWT", AuthorizerID: jwt.ID}, f)
+	w.route(api, iot.APIRouteSpec{Key: "GET /scope", Authorization: "JWT", AuthorizerID: jwt.ID, Scopes: []string{"admin", "write"}}, f)
+	w.route(api, iot.APIRouteSpec{Key: "GET /admin", Authorization: "JWT", AuthorizerID: jwt.ID, Scopes: []string{"admin"}}, f)
+	w.route(api, iot.APIRouteSpec{Key: "GET /iam", Authorization: "AWS_IAM"}, f)
+	w.route(api, iot.APIRouteSpec{Key: "GET /z", Authorization: "CUSTOM", AuthorizerID: byFunction("Z").ID}, f)
+	w.route(api, iot.APIRouteSpec{Key: "GET /no", Authorization: "CUSTOM", AuthorizerID: byFunction("No").ID}, f)
+	for _, tt := range []struct {
+		path, header, value string
+		status              int
+		event               string // that the function is given
+	}{
+		{"/jwt", "", "", 401, ""},
+		{"/jwt", "Authorization", "Bearer bad", 401, ""},
+		{"/jwt", "Authorization", "Bearer good", 200, `"authorizer":{"jwt":{"claims":{"exp":"1000000000","groups":"[a b]","scope":"read write","sub":"alice"},"scopes":null}}`},
+		{"/scope", "Authorization", "good", 200, `"scopes":["admin","write"]`},
+		{"/admin", "Authorization", "good", 403, ""},
+		{"/iam", "", "", 403, ""},
+		{"/iam", "Authorization", "AWS4", 200, `"iam":{"accessKey":"AKIDEXAMPLE"`},
+		{"/z", "", "", 401, ""},
+		{"/z", "X-Key", "k", 200, `"authorizer":{"lambda":{"n":7}}`},
+		{"/no", "X-Key", "k", 403, ""},
+	} {
+		rec := w.ask("GET", "/"+api+"/prod"+tt.path, "", tt.header, tt.value)
+		says := map[int]string{401: `{"message":"Unauthorized"}`, 403: `{"message":"Forbidden"}`, 200: `{}`}[tt.status]
+		if rec.Code != tt.status || rec.Body.String() != says {
+			t.Errorf("%s with %s: %d %s", tt.path, tt.value, rec.Code, rec.Body)
+		}
+		if tt.event != "" && !strings.Contains(w.functions.last(t), tt.event) {
+			t.Errorf("%s: the event lacks %s: %s", tt.path, tt.event, w.functions.last(t))
+		}
+	}
+	before := w.functions.invoked()
+	w.ask("GET", "/"+api+"/prod/z", "", "X-Key", "k")
+	if n := w.functions.invoked() - before; n != 1 {
+		t.Errorf("%d invocations: the authorizer's result is not kept", n)
+	}
+	w.ask("GET", "/"+api+"/prod/z", "", "X-Key", "other")
+	if n := w.functions.invoked() - before; n != 3 {
+		t.Errorf("%d invocations: another caller has the first one's result", n)
+	}
+}
+
+func TestCORS(t *testing.T) {
+	w := newWorld(t, nil)
+	w.functions.run["F"] = answers(`{"statusCode":200,"headers":{"Access-Control-Allow-Origin":"*"}}`)
+	api := w.make(iot.APIHTTP, "prod", map[string]string{"GET /x": "F"})
+	need[iot.API](t)(w.UpdateAPI(api, func(s *iot.APISpec) error {
+		s.CORS = &iot.CORS{AllowOrigins: []string{"https://a.example"}, AllowMethods: []string{"GET"}, AllowCredentials: true}
+		return nil
+	}))
+	for _, tt := range []struct{ method, origin, allow string }{
+		{"OPTIONS", "https://a.example", "https://a.example"},
+		{"GET", "https://a.example", "https://a.example"},
+		{"GET", "https://b.example", ""},
+		{"OPTIONS", "https://b.example", ""},
+	} {
+		rec := w.ask(tt.method, "/"+api+"/prod/x", "", "Origin", tt.origin, "Access-Control-Request-Method", "GET")
+		if got := rec.Header().Get("Access-Control-Allow-Origin"); got != tt.allow || tt.method == "OPTIONS" && rec.Code != 204 {
+			t.Errorf("%s from %s: %d, allows %q", tt.method, tt.origin, rec.Code, got)
+		}
+	}
+}
+
+func TestRequestsAreForwarded(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		w.WriteHeader(http.StatusTeapot)
+		io.WriteString(w, r.Method+" "+r.URL.RequestURI()+" "+string(body))
+	}))
+	defer server.Close()
+	w := newWorld(t, nil)
+	id := need[iot.API](t)(w.CreateAPI(iot.APISpec{Name: "p", Protocol: iot.APIHTTP, QuickCreateTarget: server.URL, QuickCreateRoute: "ANY /"})).ID
+	w.route(id, iot.APIRouteSpec{Key: "ANY /in/{proxy+}"}, iot.APIIntegrationSpec{Type: iot.IntegrateHTTP, Method: "ANY", URI: server.URL + "/out/{proxy}"})
+	if rec := w.ask("PUT", "/"+id+"/in/a/b%3F?q=1", "x"); rec.Code != 418 || rec.Body.String() != "PUT /out/a/b%3F?q=1 x" {
+		t.Errorf("%d %s", rec.Code, rec.Body)
+	}
+	server.Close()
+	if rec := w.ask("GET", "/"+id+"/", ""); rec.Code != 503 {
+		t.Errorf("an unreachable server: %d %s", rec.Code, rec.Body)
+	}
+}
+
+func TestThrottle(t *testing.T) {
+	w := newWorld(t, nil)
+	w.functions.run["F"] = answers(`{}`)
+	api := w.make(iot.APIHTTP, "prod", map[string]string{"GET /x": "F", "GET /y": "F"})
+	need[iot.APIStage](t)(w.Stages().Update(api, "prod", func(s *iot.APIStageSpec) error {
+		s.RouteLimits = map[string]iot.APIRouteSettings{"GET /x": {Rate: 1, Burst: 2}}
+		return nil
+	}))
+	for i, want := range []int{200, 200, 429} {
+		if rec := w.ask("GET", "/"+api+"/prod/x", ""); rec.Code != want {
+			t.Errorf("request %d: %d, want %d", i, rec.Code, want)
+		}
+	}
+	if rec := w.ask("GET", "/"+api+"/prod/y", ""); rec.Code != 200 {
+		t.Errorf("another route: %d", rec.Code)
+	}
+}
+
+func TestRequestsUnderAWSsHostName(t *testing.T) {
+	w := newWorld(t, func(c *Config) {
+		c.Connections = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.URL.EscapedPath()) })
+	})
+	w.functions.run["F"] = answers(`"served"`)
+	api := w.make(iot.APIHTTP, "prod", map[string]string{"GET /x": "F"})
+	for target, want := range map[string]string{
+		"http://" + api + ".execute-api.us-east-1.amazonaws.com/prod/x":              "served",
+		"http://" + api + ".execute-api.us-east-1.amazonaws.com/prod/@connections/i": "/prod/@connections/i",
+		"/" + api + "/prod/%40connections/a%3D":                                      "/" + api + "/prod/%40connections/a%3D",
+		"http://" + api + ".execute-api.eu-west-1.amazonaws.com/prod/x":              `{"message":"Not Found"}`,
+	} {
+		if rec := w.ask("GET", target, ""); rec.Body.String() != want {
+			t.Errorf("%s: %s", target, rec.Body)
+		}
+	}
+}
