@@ -53,7 +53,7 @@ func (c *Catalog) python(dir string) (string, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), pythonCheck)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, found, "-c", "import awslambdaric")
+	cmd := exec.CommandContext(ctx, found, "-c", "import awslambdaric.bootstrap")
 	cmd.Dir, cmd.Env = dir, []string{"PATH=/usr/local/bin:/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE=1"}
 	if u := c.cfg.User; u != nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: u.UID, Gid: u.GID}}
