@@ -37,7 +37,7 @@ func (c *Catalog) prepare(f *iot.Function, dir string) error {
 		return err
 	}
 	script := "#!/bin/sh\nexec '" + strings.ReplaceAll(python, "'", `'\''`) + "' -m awslambdaric \"$_HANDLER\"\n"
-	return os.WriteFile(bootstrap, []byte(script), 0o755) //nolint:gosec // it is a program
+	return os.WriteFile(bootstrap, []byte(script), 0o755)
 }
 
 // python finds an interpreter that has awslambdaric, of its own or in the

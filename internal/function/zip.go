@@ -28,7 +28,8 @@ const (
 func unzip(dir string, archive []byte, most int64) error {
 	z, err := zip.NewReader(bytes.NewReader(archive), int64(len(archive)))
 	if err != nil {
-		return fmt.Errorf("Could not unzip uploaded file. Please check your file, then try to upload again. (%w): %w", err, iot.ErrInvalid) //nolint:staticcheck // AWS's sentence
+		//lint:ignore ST1005 AWS's sentence
+		return fmt.Errorf("Could not unzip uploaded file. Please check your file, then try to upload again. (%w): %w", err, iot.ErrInvalid)
 	}
 	if len(z.File) > maxFiles {
 		return fmt.Errorf("the zip has %d files, %d are allowed: %w", len(z.File), maxFiles, iot.ErrInvalid)
@@ -107,7 +108,8 @@ func (u *unpacking) copy(out io.Writer, f *zip.File) error {
 	defer in.Close()
 	n, err := io.Copy(out, io.LimitReader(in, u.left+1))
 	if u.left -= n; u.left < 0 {
-		return fmt.Errorf("Unzipped size must be smaller than %d bytes: %w", u.most, iot.ErrInvalid) //nolint:staticcheck // AWS's sentence
+		//lint:ignore ST1005 AWS's sentence
+		return fmt.Errorf("Unzipped size must be smaller than %d bytes: %w", u.most, iot.ErrInvalid)
 	}
 	if _, disk := errors.AsType[*fs.PathError](err); err != nil && !disk {
 		return fmt.Errorf("%w: %w", err, iot.ErrInvalid)
