@@ -45,7 +45,20 @@ func unzip(dir string, archive []byte, most int64) error {
 			return fmt.Errorf("%q in the zip: %w", f.Name[:min(len(f.Name), 140)], err)
 		}
 	}
-	return u.link()
+	if err := u.link(); err != nil {
+		return err
+	}
+	return openFolders(dir)
+}
+
+// openFolders lets every user into a tree's folders, whatever the umask.
+func openFolders(dir string) error {
+	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() {
+			return err
+		}
+		return os.Chmod(path, 0o755)
+	})
 }
 
 // unpacking is one archive on its way into a folder.
@@ -84,7 +97,7 @@ func (u *unpacking) add(f *zip.File) error {
 	if err != nil {
 		return invalidPath(err)
 	}
-	return errors.Join(u.copy(out, f), out.Close())
+	return errors.Join(out.Chmod(perm), u.copy(out, f), out.Close()) // whatever the umask
 }
 
 // invalidPath is an error about what a path of the archive collides with; what
