@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -34,6 +35,8 @@ func TestMain(m *testing.M) {
 		api := "http://" + os.Getenv("AWS_LAMBDA_RUNTIME_API") + "/2018-06-01/runtime/invocation/"
 		event, _ := http.Get(api + "next")
 		_, _ = http.Post(api+event.Header.Get("Lambda-Runtime-Aws-Request-Id")+"/response", "text/plain", strings.NewReader("done"))
+	case "hog":
+		hog(400)
 	case "sigterm":
 		lambda.StartWithOptions(func() error { return nil }, lambda.WithEnableSIGTERM(func() { fmt.Println("got SIGTERM") }))
 	default:
@@ -88,12 +91,15 @@ func handle(ctx context.Context, o order) (any, error) {
 			_, _ = os.Stdout.Write(line)
 		}
 	case "hog":
-		hold := make([]byte, o.N<<20)
-		for i := 0; i < len(hold); i += 4096 {
-			hold[i] = 1
+		hog(o.N)
+	case "hog child":
+		self, err := os.Executable()
+		if err != nil {
+			return nil, err
 		}
-		time.Sleep(time.Minute)
-		return len(hold), nil
+		child := exec.Command(self)
+		child.Env = []string{asBootstrap + "=hog"}
+		return nil, child.Run()
 	case "read":
 		text, err := os.ReadFile(o.Text)
 		return string(text), err
@@ -106,6 +112,16 @@ func handle(ctx context.Context, o order) (any, error) {
 		}
 	}
 	return describe(ctx, o), nil
+}
+
+// hog holds that many MB.
+func hog(mb int) {
+	hold := make([]byte, mb<<20)
+	for i := 0; i < len(hold); i += 4096 {
+		hold[i] = 1
+	}
+	time.Sleep(time.Minute)
+	runtime.KeepAlive(hold)
 }
 
 func describe(ctx context.Context, o order) state {

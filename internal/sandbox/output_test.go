@@ -93,7 +93,7 @@ func TestLogOfAnInvocation(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("logged %q, want %q", got, want)
 	}
-	if tail := string(a.LogTail); !strings.HasPrefix(tail, strings.Join(want[1:], "\n")+"\tDuration: ") || !strings.Contains(tail, "\tMemory Size: 512 MB\tMax Memory Used: ") {
+	if tail := string(a.LogTail); !strings.HasPrefix(tail, strings.Join(want[1:], "\n")+"\tDuration: ") || !strings.Contains(tail, "\tMemory Size: 256 MB\tMax Memory Used: ") {
 		t.Errorf("the tail is %q", tail)
 	}
 	for _, e := range log.events {

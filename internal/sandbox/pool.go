@@ -21,7 +21,7 @@ type Pool struct {
 
 	mu     sync.Mutex
 	closed bool
-	slots  int // processes that live or are being started
+	slots  int // processes that live or are being started, but for retired ones
 	live   map[*process]struct{}
 	idle   []*process // the most recently used last
 }
@@ -78,7 +78,7 @@ func (p *Pool) admit() (*process, error) {
 	if last := len(p.idle) - 1; last >= 0 {
 		proc := p.idle[last]
 		p.idle = p.idle[:last]
-		proc.retire.Stop()
+		proc.idleTimer.Stop()
 		p.invocations.Add(1)
 		return proc, nil
 	}
@@ -161,22 +161,36 @@ func (p *Pool) release(proc *process) {
 		return
 	}
 	p.idle = append(p.idle, proc)
-	proc.retire = time.AfterFunc(p.cfg.IdleTimeout, func() {
-		if p.forget(proc) {
+	proc.idleTimer = time.AfterFunc(p.cfg.IdleTimeout, func() {
+		if p.retire(proc) {
 			proc.terminate()
 		}
 	})
 }
 
-// forget takes a process out of the idle ones, and reports whether it was there.
-func (p *Pool) forget(proc *process) bool {
+// retire takes a process out of the idle ones, and frees its slot at once: what
+// is about to end is in nobody's way. It reports whether the process was idle.
+func (p *Pool) retire(proc *process) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	i := slices.Index(p.idle, proc)
-	if i >= 0 {
-		p.idle = slices.Delete(p.idle, i, i+1)
+	if !p.dropIdle(proc) {
+		return false
 	}
-	return i >= 0
+	proc.retired = true
+	p.slots--
+	return true
+}
+
+// dropIdle takes a process out of the idle ones, and reports whether it was there.
+// The caller holds p.mu.
+func (p *Pool) dropIdle(proc *process) bool {
+	i := slices.Index(p.idle, proc)
+	if i < 0 {
+		return false
+	}
+	p.idle = slices.Delete(p.idle, i, i+1)
+	proc.idleTimer.Stop()
+	return true
 }
 
 // start starts a process in the slot that the caller has reserved.
@@ -208,10 +222,9 @@ func (p *Pool) ended(proc *process) {
 	defer p.mu.Unlock()
 	proc.gone = true
 	delete(p.live, proc)
-	p.slots--
-	if i := slices.Index(p.idle, proc); i >= 0 {
-		p.idle = slices.Delete(p.idle, i, i+1)
-		proc.retire.Stop()
+	p.dropIdle(proc)
+	if !proc.retired {
+		p.slots--
 	}
 	if len(p.live) == 0 && p.watching != nil {
 		close(p.watching)
@@ -262,7 +275,7 @@ func (p *Pool) Close() {
 		procs = append(procs, proc)
 	}
 	for _, proc := range p.idle {
-		proc.retire.Stop()
+		proc.idleTimer.Stop()
 	}
 	p.idle = nil
 	p.mu.Unlock()

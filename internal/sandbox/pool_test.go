@@ -68,7 +68,7 @@ func testConfig(t testing.TB, mode string) (Config, *lines) {
 		Handler:     "app.handler",
 		Dir:         script(t, "exec '"+self+"'"),
 		Environment: map[string]string{asBootstrap: mode},
-		Memory:      512,
+		Memory:      256,
 		Timeout:     30 * time.Second,
 		Log:         log.add,
 		TempDir:     t.TempDir(),
@@ -173,7 +173,7 @@ func TestProcessHasAnEnvironmentOfItsOwn(t *testing.T) {
 	env := about(t, newPool(t, cfg), order{}).Env
 	for _, want := range []string{
 		"AWS_REGION=eu-west-1", "AWS_ENDPOINT_URL=mine", "HTTPS_PROXY=platform", "AWS_LAMBDA_FUNCTION_NAME=Fn",
-		"_HANDLER=app.handler", "LAMBDA_TASK_ROOT=" + cfg.Dir, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE=512", "TZ=:UTC",
+		"_HANDLER=app.handler", "LAMBDA_TASK_ROOT=" + cfg.Dir, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE=256", "TZ=:UTC",
 	} {
 		if !slices.Contains(env, want) {
 			t.Errorf("the environment lacks %s", want)
@@ -259,10 +259,12 @@ func TestFailuresAreAnswersInLambdasWords(t *testing.T) {
 		{"an exit is reported for it", order{Do: "exit", N: 3}, "Runtime.ExitError", "RequestId: ID Error: Runtime exited with error: exit status 3"},
 		{"an exit without an error too", order{Do: "exit"}, "Runtime.ExitError", "RequestId: ID Error: Runtime exited without providing a reason"},
 		{
-			"an answer that is too large", order{Do: "big", N: maxPayload + 1},
+			"an answer that is too large",
+			order{Do: "big", N: maxPayload + 1},
 			"Function.ResponseSizeTooLarge", "Response payload size exceeded maximum allowed payload size (6291556 bytes).",
 		},
-		{"more memory than there is", order{Do: "hog", N: 800}, "Runtime.ExitError", "RequestId: ID Error: Runtime exited with error: signal: killed"},
+		{"more memory than there is", order{Do: "hog", N: 400}, "Runtime.ExitError", "RequestId: ID Error: Runtime exited with error: signal: killed"},
+		{"a child with more memory", order{Do: "hog child"}, "Runtime.ExitError", "RequestId: ID Error: Runtime exited with error: signal: killed"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

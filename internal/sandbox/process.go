@@ -37,9 +37,12 @@ type process struct {
 
 	peak atomic.Int64 // bytes that were resident at most
 
-	broken bool        // it must not be used again; of the invocation that has the process
-	gone   bool        // it has ended; guarded by Pool.mu
-	retire *time.Timer // of an idle process; guarded by Pool.mu
+	broken bool // it must not be used again; of the invocation that has the process
+
+	// Guarded by Pool.mu.
+	gone      bool        // it has ended
+	retired   bool        // it is being ended for having been idle too long
+	idleTimer *time.Timer // retires an idle process
 }
 
 // entrypointError says that the bootstrap cannot be executed.
@@ -184,10 +187,9 @@ func (p *process) await(c *call, cold bool) (outcome, bool) {
 		return p.breakOff(o), true
 	case <-p.exited:
 		select {
-		case o := <-p.api.initFailed:
-			return p.breakOff(o), true
-		default:
-			return p.breakOff(exited(id, p.exitHow)), cold
+		case <-p.api.calls: // it never took the call
+			return p.breakOff(p.lastWords(p.api.initFailed, id)), cold
+		case <-c.delivered:
 		}
 	case <-timer.C:
 		return p.breakOff(timedOut(id, limit)), true
@@ -198,15 +200,19 @@ func (p *process) await(c *call, cold bool) (outcome, bool) {
 	case o := <-c.done:
 		return o, true
 	case <-p.exited:
-		select {
-		case o := <-c.done: // it answered with its last breath
-			p.broken = true
-			return o, true
-		default:
-			return p.breakOff(exited(id, p.exitHow)), true
-		}
+		return p.breakOff(p.lastWords(c.done, id)), true
 	case <-timer.C:
 		return p.breakOff(timedOut(id, p.cfg.Timeout)), true
+	}
+}
+
+// lastWords returns what a process that has ended said before, or how it ended.
+func (p *process) lastWords(said <-chan outcome, requestID string) outcome {
+	select {
+	case o := <-said:
+		return o
+	default:
+		return exited(requestID, p.exitHow)
 	}
 }
 

@@ -9,7 +9,13 @@
 // A process starts with an environment made from nothing, in a session of its
 // own, with a private temporary folder, as the user that [Config] names. That
 // keeps it from the files of the server; it is no virtual machine. Functions of
-// one user can reach each other's processes, files and Runtime API.
+// one user can reach each other's processes and files, and every program of this
+// machine can reach their Runtime APIs, which have no authentication of their own.
+// Disk space and network are not limited.
+//
+// A process is killed with its whole session and all its descendants. Only a
+// descendant that leaves the session after its parent has ended escapes that. When
+// the server itself is killed, Linux kills the bootstraps, not what they started.
 //
 // The memory limit counts the resident pages of the process and its children a
 // few times a second (RLIMIT_AS would break Go, Node and Java), so a function can
@@ -51,7 +57,7 @@ type Config struct {
 	// Log takes the function's lines and Lambda's about it, in order for each
 	// process, which is one log stream. It must not block. Nil discards them.
 	Log     func(iot.LogEvent)
-	User    *User        // nil: as this process
+	User    *User        // nil: as this process, which may then read all that the server can
 	TempDir string       // parent of each process's private folder (HOME, TMPDIR); os.TempDir()
 	Logger  *slog.Logger // of the server; nil discards
 }
