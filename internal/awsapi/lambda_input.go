@@ -19,7 +19,7 @@ type functionInput struct {
 	LoggingConfig                       struct{ LogFormat, LogGroup, ApplicationLogLevel, SystemLogLevel string }
 
 	// Members that Fieldline refuses unless they are empty.
-	VpcConfig              struct{ SubnetIds, SecurityGroupIds []string } //nolint:revive // AWS's spelling
+	VpcConfig              struct{ SubnetIds, SecurityGroupIds []string }
 	DeadLetterConfig       struct{ TargetArn string }
 	KMSKeyArn              string
 	Layers                 []string
@@ -109,7 +109,8 @@ func (in *codeInput) check() error {
 		present{"S3ObjectVersion", in.S3ObjectVersion != ""}, present{"ImageUri", in.ImageURI != ""},
 		present{"SourceKMSKeyArn", in.SourceKMSKeyArn != ""})
 	if err == nil && len(in.ZipFile) == 0 {
-		err = fmt.Errorf("Please provide a source for function code: ZipFile with a zip in it: %w", iot.ErrInvalid) //nolint:staticcheck // AWS's sentence
+		//lint:ignore ST1005 AWS's sentence
+		err = fmt.Errorf("Please provide a source for function code: ZipFile with a zip in it: %w", iot.ErrInvalid)
 	}
 	return err
 }

@@ -39,7 +39,7 @@ type Config struct {
 	Records Records // the configurations of functions of one's own
 	Dir     string  // absolute; where their zips are kept
 	// Unpacked is an absolute folder for the unpacked code, emptied by New and
-	// removed by Close. User must be able to reach it. Default: unpacked in Dir.
+	// removed by Close. User must be able to reach it. Default: .unpacked in Dir.
 	Unpacked string
 	// User is whom functions run as; nil: as this process.
 	User *sandbox.User
@@ -104,7 +104,7 @@ type entry struct {
 func New(cfg Config) (*Catalog, error) {
 	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
 	cfg.Concurrency = cmp.Or(cfg.Concurrency, 32)
-	cfg.Unpacked = cmp.Or(cfg.Unpacked, filepath.Join(cfg.Dir, "unpacked"))
+	cfg.Unpacked = cmp.Or(cfg.Unpacked, filepath.Join(cfg.Dir, ".unpacked")) // no function has a dot in its name
 	if cfg.Logs == nil {
 		cfg.Logs = func(iot.LogEvent) {}
 	}

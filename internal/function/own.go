@@ -118,7 +118,8 @@ func (c *Catalog) Code(name string) ([]byte, error) {
 func (c *Catalog) at(name, revision string) (iot.Function, error) {
 	f, err := c.Function(name)
 	if err == nil && revision != "" && revision != f.Revision {
-		err = fmt.Errorf("The RevisionId provided does not match the latest RevisionId. Call the GetFunction/GetAlias API to retrieve the latest RevisionId for your resource: %w", iot.ErrVersionConflict) //nolint:staticcheck // AWS's sentence
+		//lint:ignore ST1005 AWS's sentence
+		err = fmt.Errorf("The RevisionId provided does not match the latest RevisionId. Call the GetFunction/GetAlias API to retrieve the latest RevisionId for your resource: %w", iot.ErrVersionConflict)
 	}
 	return f, err
 }

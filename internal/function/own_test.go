@@ -201,7 +201,7 @@ func TestUpdateTakesOverAndOldCodeGoes(t *testing.T) {
 		t.Errorf("answer %+v", got)
 	}
 	c.background.Wait()
-	for _, pattern := range []string{filepath.Join(cfg.Dir, "hello", "*"), filepath.Join(cfg.Dir, "unpacked", "hello-*")} {
+	for _, pattern := range []string{filepath.Join(cfg.Dir, "hello", "*"), filepath.Join(cfg.Dir, ".unpacked", "hello-*")} {
 		if left, _ := filepath.Glob(pattern); len(left) != 1 {
 			t.Errorf("%s has %v", pattern, left)
 		}

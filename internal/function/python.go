@@ -37,7 +37,7 @@ func (c *Catalog) prepare(f *iot.Function, dir string) error {
 		return err
 	}
 	script := "#!/bin/sh\nexec '" + strings.ReplaceAll(python, "'", `'\''`) + "' -m awslambdaric \"$_HANDLER\"\n"
-	return os.WriteFile(bootstrap, []byte(script), 0o755) //nolint:gosec // it is a program
+	return os.WriteFile(bootstrap, []byte(script), 0o755)
 }
 
 // python finds an interpreter that has awslambdaric, of its own or in the
@@ -53,7 +53,7 @@ func (c *Catalog) python(dir string) (string, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), pythonCheck)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, found, "-c", "import awslambdaric")
+	cmd := exec.CommandContext(ctx, found, "-c", "import awslambdaric.bootstrap")
 	cmd.Dir, cmd.Env = dir, []string{"PATH=/usr/local/bin:/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE=1"}
 	if u := c.cfg.User; u != nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: u.UID, Gid: u.GID}}

@@ -45,7 +45,8 @@ func (c *Catalog) validate(f *iot.Function) error {
 		return err
 	}
 	if f.Handler == "" {
-		return fmt.Errorf("Runtime and Handler are mandatory parameters for functions created with deployment packages: %w", iot.ErrInvalid) //nolint:staticcheck // AWS's sentence
+		//lint:ignore ST1005 AWS's sentence
+		return fmt.Errorf("Runtime and Handler are mandatory parameters for functions created with deployment packages: %w", iot.ErrInvalid)
 	}
 	for _, limit := range []struct {
 		what            string
@@ -84,7 +85,8 @@ func checkRuntime(runtime string) error {
 	case isProvided(runtime) || strings.HasPrefix(runtime, "python3."):
 		return nil
 	case runtime == "":
-		return fmt.Errorf("Runtime and Handler are mandatory parameters for functions created with deployment packages: %w", iot.ErrInvalid) //nolint:staticcheck // AWS's sentence
+		//lint:ignore ST1005 AWS's sentence
+		return fmt.Errorf("Runtime and Handler are mandatory parameters for functions created with deployment packages: %w", iot.ErrInvalid)
 	}
 	return fmt.Errorf("runtime %s (use provided.al2023 with a bootstrap in the zip, or python3.x): %w by Fieldline", runtime, iot.ErrUnsupported)
 }
@@ -97,7 +99,8 @@ func (c *Catalog) checkReserved(f *iot.Function) error {
 		return fmt.Errorf("reserved concurrency %d is below 0: %w", *f.Reserved, iot.ErrInvalid)
 	}
 	if MaxConcurrency-minUnreserved-c.reservedBeside(f.Name) < *f.Reserved {
-		return fmt.Errorf("Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below its minimum value of [%d]: %w", minUnreserved, iot.ErrInvalid) //nolint:staticcheck // AWS's sentence
+		//lint:ignore ST1005 AWS's sentence
+		return fmt.Errorf("Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below its minimum value of [%d]: %w", minUnreserved, iot.ErrInvalid)
 	}
 	return nil
 }

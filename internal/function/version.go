@@ -160,17 +160,13 @@ func (c *Catalog) sandboxConfig(f *iot.Function, dir string) sandbox.Config {
 // unpack unpacks a function's zip into a folder of its own and checks that it can
 // be run.
 func (c *Catalog) unpack(f *iot.Function, archive []byte) (dir string, err error) {
-	if err := os.MkdirAll(c.cfg.Unpacked, 0o755); err != nil {
+	if err := errors.Join(os.MkdirAll(c.cfg.Unpacked, 0o755), os.Chmod(c.cfg.Unpacked, 0o755)); err != nil {
 		return "", err
 	}
 	if dir, err = os.MkdirTemp(c.cfg.Unpacked, f.Name+"-"); err != nil {
 		return "", err
 	}
-	err = os.Chmod(dir, 0o755)
-	if err == nil {
-		err = unzip(dir, archive, maxUnzipped)
-	}
-	if err == nil {
+	if err = unzip(dir, archive, maxUnzipped); err == nil {
 		err = c.prepare(f, dir)
 	}
 	if err != nil {

@@ -28,7 +28,8 @@ const (
 func unzip(dir string, archive []byte, most int64) error {
 	z, err := zip.NewReader(bytes.NewReader(archive), int64(len(archive)))
 	if err != nil {
-		return fmt.Errorf("Could not unzip uploaded file. Please check your file, then try to upload again. (%w): %w", err, iot.ErrInvalid) //nolint:staticcheck // AWS's sentence
+		//lint:ignore ST1005 AWS's sentence
+		return fmt.Errorf("Could not unzip uploaded file. Please check your file, then try to upload again. (%w): %w", err, iot.ErrInvalid)
 	}
 	if len(z.File) > maxFiles {
 		return fmt.Errorf("the zip has %d files, %d are allowed: %w", len(z.File), maxFiles, iot.ErrInvalid)
@@ -44,7 +45,20 @@ func unzip(dir string, archive []byte, most int64) error {
 			return fmt.Errorf("%q in the zip: %w", f.Name[:min(len(f.Name), 140)], err)
 		}
 	}
-	return u.link()
+	if err := u.link(); err != nil {
+		return err
+	}
+	return openFolders(dir)
+}
+
+// openFolders lets every user into a tree's folders, whatever the umask.
+func openFolders(dir string) error {
+	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() {
+			return err
+		}
+		return os.Chmod(path, 0o755)
+	})
 }
 
 // unpacking is one archive on its way into a folder.
@@ -83,7 +97,7 @@ func (u *unpacking) add(f *zip.File) error {
 	if err != nil {
 		return invalidPath(err)
 	}
-	return errors.Join(u.copy(out, f), out.Close())
+	return errors.Join(out.Chmod(perm), u.copy(out, f), out.Close()) // whatever the umask
 }
 
 // invalidPath is an error about what a path of the archive collides with; what
@@ -107,7 +121,8 @@ func (u *unpacking) copy(out io.Writer, f *zip.File) error {
 	defer in.Close()
 	n, err := io.Copy(out, io.LimitReader(in, u.left+1))
 	if u.left -= n; u.left < 0 {
-		return fmt.Errorf("Unzipped size must be smaller than %d bytes: %w", u.most, iot.ErrInvalid) //nolint:staticcheck // AWS's sentence
+		//lint:ignore ST1005 AWS's sentence
+		return fmt.Errorf("Unzipped size must be smaller than %d bytes: %w", u.most, iot.ErrInvalid)
 	}
 	if _, disk := errors.AsType[*fs.PathError](err); err != nil && !disk {
 		return fmt.Errorf("%w: %w", err, iot.ErrInvalid)

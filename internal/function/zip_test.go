@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
@@ -23,7 +24,8 @@ func TestUnzipRefuses(t *testing.T) {
 		{"a link up", []file{{name: "l", text: "../x", mode: fs.ModeSymlink | 0o777}}, "not in it"},
 		{"an absolute link", []file{{name: "l", text: "/etc/passwd", mode: fs.ModeSymlink | 0o777}}, "leads out"},
 		{"a link up through a link", []file{
-			{name: "d/deep/x"}, {name: "s", text: "d/deep", mode: fs.ModeSymlink | 0o777},
+			{name: "d/deep/x"},
+			{name: "s", text: "d/deep", mode: fs.ModeSymlink | 0o777},
 			{name: "s/up", text: "../../../..", mode: fs.ModeSymlink | 0o777},
 		}, "link"},
 		{"a pipe", []file{{name: "p", mode: fs.ModeNamedPipe}}, "neither a file"},
@@ -52,6 +54,20 @@ func TestUnzipRepairsModesAndKeepsLinks(t *testing.T) {
 		info, err := os.Stat(filepath.Join(dir, name))
 		if err != nil || info.Mode() != want {
 			t.Errorf("%s: %v, %v", name, info.Mode(), err)
+		}
+	}
+}
+
+func TestUnzippedFoldersAreOpenToTheFunctionsUser(t *testing.T) {
+	old := syscall.Umask(0o077)
+	defer syscall.Umask(old)
+	dir := t.TempDir()
+	if err := unzip(dir, pack(t, file{name: "lib/bootstrap"}), 1000); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]fs.FileMode{"": 0o755, "lib": 0o755, "lib/bootstrap": 0o644} {
+		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%q: %v, %v", name, info.Mode(), err)
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package iot
 
 import (
-	"cmp"
 	"encoding/json"
 	"time"
 )
@@ -52,14 +51,13 @@ type AsyncInvocation struct {
 
 // Enqueue returns the effect that records the invocation. Each function has an
 // outbox of its own, so that one that fails holds up no other; in it the
-// invocations of one sender keep their order: a device's, or, outside MQTT, each
-// request alone.
-func (i *AsyncInvocation) Enqueue() (*Enqueue, error) {
+// invocations of one sender keep their order.
+func (i *AsyncInvocation) Enqueue(sender string) (*Enqueue, error) {
 	body, err := json.Marshal(i)
 	if err != nil {
 		return nil, err
 	}
-	return &Enqueue{Action: LambdaOutbox + "/" + i.Function, Key: i.Function + " " + cmp.Or(i.ClientID, i.RequestID), Body: body}, nil
+	return &Enqueue{Action: LambdaOutbox + "/" + i.Function, Key: i.Function + " " + sender, Body: body}, nil
 }
 
 // Function is a function's configuration, in the words of Lambda's

@@ -1,6 +1,7 @@
 package rule
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -56,10 +57,11 @@ func (a *lambdaAction) apply(dst []iot.Effect, r *run) ([]iot.Effect, error) {
 	if !json.Valid(r.output) {
 		return dst, fmt.Errorf("the rule's output is not JSON, which %s needs (encode(*, 'base64') makes it so): %w", a.function, iot.ErrInvalid)
 	}
-	entry, err := (&iot.AsyncInvocation{
-		Function: a.function, Rule: r.rule.rule.Name, Topic: r.message.Topic,
-		ClientID: r.message.Origin.ClientID, Event: r.output,
-	}).Enqueue()
+	from := r.message.Origin
+	later := iot.AsyncInvocation{
+		Function: a.function, Rule: r.rule.rule.Name, Topic: r.message.Topic, ClientID: from.ClientID, Event: r.output,
+	}
+	entry, err := later.Enqueue(cmp.Or(from.ClientID, from.Device, from.Principal, r.message.Topic))
 	if err != nil {
 		return dst, err
 	}
