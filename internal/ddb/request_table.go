@@ -79,6 +79,22 @@ func (in *UpdateTableInput) Check() error {
 	if in.TableName == "" {
 		return missing("tableName")
 	}
+	err := refuse(
+		Member{"StreamSpecification", Given(in.StreamSpecification.StreamEnabled)},
+		Member{"SSESpecification", Given(in.SSESpecification.Enabled)},
+		Member{"GlobalTableSettingsReplicationMode", in.GlobalTableSettingsReplicationMode},
+		Member{"GlobalTableWitnessUpdates", in.GlobalTableWitnessUpdates},
+		Member{"MultiRegionConsistency", in.MultiRegionConsistency},
+		Member{"OnDemandThroughput", in.OnDemandThroughput},
+		Member{"ReplicaUpdates", in.ReplicaUpdates},
+		Member{"WarmThroughput", in.WarmThroughput},
+	)
+	if err != nil {
+		return err
+	}
+	if in.empty() {
+		return invalid("At least one of ProvisionedThroughput, BillingMode, GlobalSecondaryIndexUpdates, TableClass or DeletionProtectionEnabled is required")
+	}
 	changes := 0
 	for _, u := range in.GlobalSecondaryIndexUpdates {
 		if u.Create != nil {
@@ -91,16 +107,13 @@ func (in *UpdateTableInput) Check() error {
 	if changes > 1 {
 		return fmt.Errorf("subscriber limit exceeded: only 1 online index can be created or deleted simultaneously per table: %w", iot.ErrLimit)
 	}
-	return refuse(
-		Member{"StreamSpecification", Given(in.StreamSpecification.StreamEnabled)},
-		Member{"SSESpecification", Given(in.SSESpecification.Enabled)},
-		Member{"GlobalTableSettingsReplicationMode", in.GlobalTableSettingsReplicationMode},
-		Member{"GlobalTableWitnessUpdates", in.GlobalTableWitnessUpdates},
-		Member{"MultiRegionConsistency", in.MultiRegionConsistency},
-		Member{"OnDemandThroughput", in.OnDemandThroughput},
-		Member{"ReplicaUpdates", in.ReplicaUpdates},
-		Member{"WarmThroughput", in.WarmThroughput},
-	)
+	return nil
+}
+
+// empty reports whether the request changes nothing.
+func (in *UpdateTableInput) empty() bool {
+	return in.BillingMode == "" && in.ProvisionedThroughput == nil && len(in.GlobalSecondaryIndexUpdates) == 0 &&
+		in.TableClass == "" && in.DeletionProtectionEnabled == nil
 }
 
 // TableInput is the request of the operations that take a table's name alone.

@@ -17,6 +17,8 @@ func TestTablesAreMadeListedAndDeleted(t *testing.T) {
 		{"ListTables", `{"Limit":2,"ExclusiveStartTableName":"bbb"}`, `{"TableNames":["ccc"]}`, ""},
 		{"PutItem", `{"TableName":"bbb","Item":{"p":{"S":"a"},"s":{"N":"1"}}}`, "", ""},
 		{"UpdateTable", `{"TableName":"bbb","DeletionProtectionEnabled":true}`, "", ""},
+		{"UpdateTable", `{"TableName":"bbb"}`, "", "At least one of"},
+		{"UpdateTable", `{"TableName":"bbb","ReplicaUpdates":[]}`, "", "member ReplicaUpdates: not supported"},
 		{"DeleteTable", `{"TableName":"bbb"}`, "", "protected against deletion"},
 		{"UpdateTable", `{"TableName":"bbb","DeletionProtectionEnabled":false}`, "", ""},
 		{"DeleteTable", `{"TableName":"bbb"}`, "", ""},
