@@ -22,7 +22,10 @@ func (a *API) permissionOperations() []operation {
 // lambdaService is Lambda; its requests may hold a zip, and its answers may take
 // as long as a function does.
 func (a *API) lambdaService() *service {
-	s := restService("lambda", "AWS Lambda", lambdaJSON{}, lambdaWords(), append(a.permissionOperations(), a.lambdaFunctionOperations()...))
+	operations := append(a.permissionOperations(), a.lambdaFunctionOperations()...)
+	download := operation{"DownloadFunctionCode", "GET", "/fieldline/functions/{FunctionName}/code", 200, a.downloadCode}
+	s := restService("lambda", "AWS Lambda", lambdaJSON{}, lambdaWords(), append(operations, download))
+	s.operations = operations // the download is ours: GetFunction answers where it is
 	s.maxBody, s.timeout = maxLambdaBody, invokePatience
 	return s
 }

@@ -33,7 +33,6 @@ func (a *API) lambdaFunctionOperations() []operation {
 		{"UpdateFunctionCode", "PUT", function + "/code", 200, a.updateFunctionCode},
 		{"UpdateFunctionConfiguration", "PUT", function + "/configuration", 200, a.updateFunctionConfiguration},
 		{"DeleteFunction", "DELETE", function, 204, a.deleteFunction},
-		{"DownloadFunctionCode", "GET", "/fieldline/functions/{FunctionName}/code", 200, a.downloadCode},
 		{"Invoke", "POST", function + "/invocations", 200, a.invokeFunction},
 		{"InvokeAsync", "POST", "/2014-11-13/functions/{FunctionName}/invoke-async", 202, a.invokeAsync},
 		{"PutFunctionConcurrency", "PUT", reserved, 200, a.putConcurrency},
