@@ -43,6 +43,9 @@ type Config struct {
 	// Secret returns the secret of an access key.
 	Secret func(accessKeyID string) (secret string, ok bool)
 
+	// Permit refuses an operation of a service to an access key; nil refuses none.
+	Permit func(accessKeyID, service, operation string) error
+
 	Authority         Authority
 	Things            Things
 	ThingAttachments  ThingAttachments
@@ -245,6 +248,11 @@ func (a *API) perform(w http.ResponseWriter, q *request, svc *service) (operatio
 		// deadlines, as in tests, has none to move.
 		out, deadline := http.NewResponseController(w), time.Now().Add(svc.timeout)
 		_ = errors.Join(out.SetReadDeadline(deadline), out.SetWriteDeadline(deadline))
+	}
+	if a.cfg.Permit != nil {
+		if err := a.cfg.Permit(q.accessKey, svc.label, op.name); err != nil {
+			return op, nil, err
+		}
 	}
 	result, err := op.handle(q.http.Context(), q)
 	return op, result, err

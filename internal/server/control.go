@@ -27,6 +27,7 @@ func (s *Server) buildControl(sockets *listeners) (err error) {
 		Account:           s.cfg.Account,
 		Endpoint:          s.cfg.Hostnames[0],
 		Secret:            s.secret,
+		Permit:            s.permit,
 		Authority:         issuer{s.authority},
 		Things:            s.store,
 		ThingAttachments:  s.store,
@@ -54,11 +55,6 @@ func (s *Server) buildControl(sockets *listeners) (err error) {
 		Log:            s.log,
 	})
 	return err
-}
-
-// secret returns the secret of an access key: there is one.
-func (s *Server) secret(accessKeyID string) (string, bool) {
-	return s.credentials.SecretAccessKey, accessKeyID == s.credentials.AccessKeyID
 }
 
 // publish takes in an operator's message. The store's bound on one commit is the

@@ -4,6 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"maps"
+	"net/http"
+	"os"
 	"path/filepath"
 
 	"github.com/fieldline-iot/fieldline/internal/function"
@@ -11,8 +14,13 @@ import (
 	"github.com/fieldline-iot/fieldline/internal/sandbox"
 )
 
-// buildFunctions builds the catalog of functions.
-func (s *Server) buildFunctions() error {
+// cacheRoot is where a server that runs as root keeps what functions, which run as
+// another user and cannot enter the data folder, must be able to read.
+const cacheRoot = "/var/cache/fieldline"
+
+// buildFunctions builds the catalog of functions, and the proxy that leads them to
+// the gateway.
+func (s *Server) buildFunctions(sockets *listeners) error {
 	data, err := filepath.Abs(s.cfg.Data)
 	if err != nil {
 		return err
@@ -25,21 +33,40 @@ func (s *Server) buildFunctions() error {
 		Enqueue:  func(ctx context.Context, e *iot.Enqueue) error { return s.ingest.Apply(ctx, e) },
 		Logs:     s.logGroups.Write, Log: s.log,
 	}
+	s.proxyDir = filepath.Join(data, "proxy")
 	if user, ok := sandbox.Unprivileged(); ok {
-		// Functions run as another user, who cannot enter the data folder.
 		sum := sha256.Sum256([]byte(data))
-		cfg.User, cfg.Unpacked = user, filepath.Join("/var/cache/fieldline", "functions-"+hex.EncodeToString(sum[:8]))
+		cache := filepath.Join(cacheRoot, hex.EncodeToString(sum[:8]))
+		cfg.User, cfg.Unpacked, s.proxyDir = user, filepath.Join(cache, "functions"), filepath.Join(cache, "proxy")
+	}
+	s.functionKey = newFunctionKey()
+	s.proxy, err = sandbox.NewProxy(sandbox.ProxyConfig{
+		Listener: sockets.proxy, Dir: s.proxyDir, Log: s.log,
+		// The HTTP door is built later.
+		Gateway: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.http.ServeHTTP(w, r) }),
+	})
+	if err != nil {
+		return err
 	}
 	s.functions, err = function.New(cfg)
 	return err
 }
 
+// runProxy serves the functions' proxy, and removes its CA at the end.
+func (s *Server) runProxy(ctx context.Context) error {
+	defer os.RemoveAll(s.proxyDir) // the next start makes another
+	return s.proxy.Run(ctx)
+}
+
 // platform is what a function's process finds in its environment, so that the AWS
 // SDKs in it call this server.
 func (s *Server) platform() map[string]string {
-	return map[string]string{
+	variables := map[string]string{
 		"AWS_REGION": s.cfg.Account.Region, "AWS_DEFAULT_REGION": s.cfg.Account.Region,
-		"AWS_ACCESS_KEY_ID": s.credentials.AccessKeyID, "AWS_SECRET_ACCESS_KEY": s.credentials.SecretAccessKey,
-		"AWS_ENDPOINT_URL": "http://" + s.addresses.Control,
+		"AWS_ACCESS_KEY_ID": s.functionKey.AccessKeyID, "AWS_SECRET_ACCESS_KEY": s.functionKey.SecretAccessKey,
+		"AWS_SESSION_TOKEN": s.functionKey.SessionToken,
+		"AWS_ENDPOINT_URL":  "http://" + s.addresses.Control,
 	}
+	maps.Copy(variables, s.proxy.Environment())
+	return variables
 }

@@ -17,6 +17,7 @@ type listeners struct {
 	mqtt        net.Listener // nil when off
 	gateway     net.Listener
 	control     net.Listener
+	proxy       net.Listener // of the functions, on loopback
 }
 
 // sdkDeviceAddr is the port that the AWS device SDKs dial when none is given.
@@ -53,6 +54,7 @@ func listen(cfg *Config) (l *listeners, err error) {
 		{"--mqtt-addr", cfg.MQTTAddr, &l.mqtt},
 		{"--gateway-addr", cfg.GatewayAddr, &l.gateway},
 		{"--control-addr", cfg.ControlAddr, &l.control},
+		{"the functions' proxy", "127.0.0.1:0", &l.proxy},
 	} {
 		if s.addr == "" {
 			continue
@@ -79,7 +81,7 @@ func open(flag, addr string) (net.Listener, error) {
 }
 
 func (l *listeners) close() {
-	for _, ln := range append(l.device, l.deviceHTTPS, l.mqtt, l.gateway, l.control) {
+	for _, ln := range append(l.device, l.deviceHTTPS, l.mqtt, l.gateway, l.control, l.proxy) {
 		if ln != nil {
 			ln.Close()
 		}

@@ -35,6 +35,7 @@ import (
 	"github.com/fieldline-iot/fieldline/internal/push"
 	"github.com/fieldline-iot/fieldline/internal/roles"
 	"github.com/fieldline-iot/fieldline/internal/rule"
+	"github.com/fieldline-iot/fieldline/internal/sandbox"
 	"github.com/fieldline-iot/fieldline/internal/sigv4"
 	"github.com/fieldline-iot/fieldline/internal/store"
 	"github.com/fieldline-iot/fieldline/internal/tables"
@@ -49,7 +50,9 @@ type Server struct {
 	addresses boundAddresses
 	metrics   *prometheus.Registry
 
-	credentials sigv4.Credentials
+	credentials sigv4.Credentials // the operator's
+	functionKey sigv4.Credentials
+	proxyDir    string
 	provisioner provisioner
 
 	store      *store.Store
@@ -57,6 +60,7 @@ type Server struct {
 	logGroups  *logs.Logs
 	roles      *roles.Roles
 	functions  *function.Catalog
+	proxy      *sandbox.Proxy
 	tables     *tables.Engine
 	rules      *rule.Engine
 	dispatcher *rule.Dispatcher
@@ -119,7 +123,8 @@ func makeDataFolder(dir string) error {
 // assemble builds the parts, from the store up to the doors.
 func (s *Server) assemble(sockets *listeners) error {
 	for _, build := range []func() error{
-		s.buildAuthority, s.buildLogs, s.buildTables, s.buildRules, s.buildStack, s.buildIngest,
+		s.buildAuthority, s.buildLogs, s.buildTables,
+		func() error { return s.buildFunctions(sockets) }, s.buildRules, s.buildStack, s.buildIngest,
 		func() error { return s.buildBroker(sockets) },
 		func() error { return s.buildGateway(sockets) },
 		func() error { return s.buildControl(sockets) },
@@ -138,9 +143,6 @@ func (s *Server) buildAuthority() (err error) {
 }
 
 func (s *Server) buildRules() (err error) {
-	if err := s.buildFunctions(); err != nil {
-		return err
-	}
 	s.rules, err = rule.New(rule.Config{
 		Account: s.cfg.Account, Store: s.store, Functions: s.functions, Logs: s.logGroups.Write, Log: s.log, Metrics: s.metrics,
 	})
@@ -209,6 +211,7 @@ func (s *Server) Run(ctx context.Context, readyFile string, ready func()) error 
 	logbook.Go(part(logged, stop, "logs", s.logGroups.Run))
 	committer.Go(part(commits, stop, "store", func(ctx context.Context) error { return s.store.Run(ctx, s.ingest.Release) }))
 	engines.Go(part(accepted, stop, "outbox", s.dispatcher.Run))
+	engines.Go(part(accepted, stop, "proxy", s.runProxy))
 	engines.Go(part(accepted, stop, "retention", s.retain))
 	engines.Go(part(accepted, stop, "tables", s.tables.Run))
 	engines.Go(part(accepted, stop, "gate", s.warnOpen))
