@@ -69,6 +69,9 @@ func (s *Server) platform() map[string]string {
 		"AWS_ACCESS_KEY_ID": s.functionKey.AccessKeyID, "AWS_SECRET_ACCESS_KEY": s.functionKey.SecretAccessKey,
 		"AWS_SESSION_TOKEN": s.functionKey.SessionToken,
 		"AWS_ENDPOINT_URL":  "http://" + s.addresses.Control,
+		// Clients of @connections are mostly told an endpoint in code: this one is for
+		// those that ask the environment first.
+		"AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI": "http://" + s.addresses.Control,
 	}
 	maps.Copy(variables, s.proxy.Environment())
 	return variables
