@@ -391,4 +391,13 @@ func TestListsAreOrderedAndPaged(t *testing.T) {
 	if got := streams(iot.LogStreams{ByLastEvent: true, Descending: true, After: after, Limit: 1}); got != "s2" {
 		t.Errorf("a page by last event, descending: %s", got)
 	}
+	if got := streams(iot.LogStreams{After: after, Limit: 1}); got != "s2" {
+		t.Errorf("a page by name: %s", got)
+	}
+	if got := streams(iot.LogStreams{Descending: true, After: after, Limit: 9}); got != "s0" {
+		t.Errorf("a page by name, descending: %s", got)
+	}
+	if got := streams(iot.LogStreams{Prefix: "s0", After: after, Limit: 9}); got != "" {
+		t.Errorf("a page behind the last of a prefix: %s", got)
+	}
 }
