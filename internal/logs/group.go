@@ -76,7 +76,7 @@ func (l *Logs) Group(name string) (iot.LogGroup, error) {
 }
 
 // Groups returns groups in the order of their names.
-func (l *Logs) Groups(q iot.LogGroups) ([]iot.LogGroup, error) {
+func (l *Logs) Groups(q iot.LogGroupQuery) ([]iot.LogGroup, error) {
 	l.flush()
 	r := allWith(groupKey(q.Prefix))
 	if q.After >= q.Prefix && q.After != "" {
@@ -171,7 +171,7 @@ func (l *Logs) CreateStream(group, name string) error {
 
 // Streams returns streams of a group, or an error wrapping [iot.ErrNotFound]. Those
 // in the order of their last events are all read for each page.
-func (l *Logs) Streams(q iot.LogStreams) ([]iot.LogStream, error) {
+func (l *Logs) Streams(q iot.LogStreamQuery) ([]iot.LogStream, error) {
 	if _, err := l.Group(q.Group); err != nil {
 		return nil, err
 	}
@@ -211,7 +211,7 @@ func (l *Logs) streams(group string, r iot.KeyRange, limit int) ([]iot.LogStream
 
 // afterEvent sorts a group's streams by their last events and takes the page that a
 // query asks for.
-func afterEvent(list []iot.LogStream, q *iot.LogStreams) []iot.LogStream {
+func afterEvent(list []iot.LogStream, q *iot.LogStreamQuery) []iot.LogStream {
 	order := func(a, b iot.LogStream) int {
 		by := cmp.Or(a.LastEvent.Compare(b.LastEvent), strings.Compare(a.Name, b.Name))
 		if q.Descending {
