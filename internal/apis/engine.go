@@ -56,6 +56,8 @@ type Config struct {
 	Endpoint func() string
 	// Connections answers requests for /{stage}/@connections/{id}; nil answers 404.
 	Connections http.Handler
+	// Throttle refuses a request of an HTTP API by an error; nil refuses none.
+	Throttle func(r *http.Request) error
 	// BuiltIn are the APIs of the server's own stack: shown and served, but not
 	// changed.
 	BuiltIn []BuiltIn

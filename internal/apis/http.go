@@ -35,6 +35,11 @@ type call struct {
 func (e *Engine) serveHTTP(w http.ResponseWriter, r *http.Request, st *stage, path string) {
 	id := newRequestID()
 	w.Header().Set("Apigw-Requestid", id)
+	if e.cfg.Throttle != nil && e.cfg.Throttle(r) != nil {
+		w.Header().Set("Retry-After", "1")
+		refuse(w, http.StatusTooManyRequests, "Too Many Requests")
+		return
+	}
 	cors := st.spec.CORS
 	if cors != nil && isPreflight(r) {
 		answerPreflight(w, r, cors)

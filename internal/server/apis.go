@@ -26,6 +26,7 @@ func (s *Server) buildAPIs() (err error) {
 	s.apis, err = apis.New(apis.Config{
 		Account: s.cfg.Account, Records: s.store.Section("apis"), Functions: s.functions,
 		Identities: verifiers{auth.NewIssuers(auth.IssuersConfig{Log: s.log}), s.gate.iam}, Sockets: sockets{s.push}, Endpoint: s.GatewayURL,
+		Throttle: s.gate.requests.Allow,
 		// The control and HTTP doors are built later.
 		Connections: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.control.ConnectionsHandler().ServeHTTP(w, r) }),
 		BuiltIn:     s.builtInAPIs(), Log: s.log,

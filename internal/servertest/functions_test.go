@@ -10,13 +10,9 @@ import (
 	"github.com/fieldline-iot/fieldline/internal/mqtt"
 )
 
-// TestRuleInvokesCodeThatReplacesTheBuiltIn has a function that crashes stand in for
-// ProcessIoTData: the device's message is acknowledged, the function gets it from
-// the outbox, and it ends in the dead-letter; once the function is deleted the
-// built-in stores the next message. A restart changes nothing of it.
-func TestRuleInvokesCodeThatReplacesTheBuiltIn(t *testing.T) {
-	s := Start(t)
-	config, _ := s.Device("d")
+// deployCrashing creates a function whose process ends with status 3.
+func (s *Server) deployCrashing(name string) {
+	s.t.Helper()
 	var archive bytes.Buffer
 	z := zip.NewWriter(&archive)
 	w, err := z.Create("bootstrap")
@@ -27,13 +23,23 @@ func TestRuleInvokesCodeThatReplacesTheBuiltIn(t *testing.T) {
 		err = z.Close()
 	}
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
-	const path = "/functions/ProcessIoTData"
 	s.Control("lambda", "POST", "/2015-03-31/functions", map[string]any{
-		"FunctionName": "ProcessIoTData", "Runtime": "provided.al2023", "Handler": "bootstrap",
+		"FunctionName": name, "Runtime": "provided.al2023", "Handler": "bootstrap",
 		"Role": "arn:aws:iam::123456789012:role/lambda", "Code": map[string]any{"ZipFile": archive.Bytes()},
 	}, nil)
+}
+
+// TestRuleInvokesCodeThatReplacesTheBuiltIn has a function that crashes stand in for
+// ProcessIoTData: the device's message is acknowledged, the function gets it from
+// the outbox, and it ends in the dead-letter; once the function is deleted the
+// built-in stores the next message. A restart changes nothing of it.
+func TestRuleInvokesCodeThatReplacesTheBuiltIn(t *testing.T) {
+	s := Start(t)
+	config, _ := s.Device("d")
+	const path = "/functions/ProcessIoTData"
+	s.deployCrashing("ProcessIoTData")
 	s.Control("lambda", "PUT", "/2019-09-25"+path+"/event-invoke-config", map[string]int{"MaximumRetryAttempts": 0}, nil)
 	s.Restart()
 
