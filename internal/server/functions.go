@@ -39,6 +39,9 @@ func (s *Server) buildFunctions(sockets *listeners) error {
 		cache := filepath.Join(cacheRoot, hex.EncodeToString(sum[:8]))
 		cfg.User, cfg.Unpacked, s.proxyDir = user, filepath.Join(cache, "functions"), filepath.Join(cache, "proxy")
 	}
+	if err := os.MkdirAll(s.proxyDir, 0o755); err != nil { // functions read its CA
+		return err
+	}
 	s.functionKey = newFunctionKey()
 	s.proxy, err = sandbox.NewProxy(sandbox.ProxyConfig{
 		Listener: sockets.proxy, Dir: s.proxyDir, Log: s.log,
