@@ -34,9 +34,9 @@ func (s *Server) buildAPIs() (err error) {
 	return err
 }
 
-// builtInAPIs are the guide's two APIs, unless the account began empty.
+// builtInAPIs are the guide's two APIs, unless the data folder began empty.
 func (s *Server) builtInAPIs() []apis.BuiltIn {
-	if s.cfg.Empty {
+	if !s.guide {
 		return nil
 	}
 	own := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.http.Own().ServeHTTP(w, r) })
@@ -58,7 +58,7 @@ func (s *Server) builtInAPIs() []apis.BuiltIn {
 func (s *Server) webSocket() http.Handler {
 	own := s.apis.Stage(websocketAPIID, stage)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if s.cfg.Empty || s.functions.BuiltIn(function.OnConnect) && s.functions.BuiltIn(function.OnDisconnect) {
+		if !s.guide || s.functions.BuiltIn(function.OnConnect) && s.functions.BuiltIn(function.OnDisconnect) {
 			s.push.ServeHTTP(w, r)
 			return
 		}
