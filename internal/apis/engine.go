@@ -61,6 +61,9 @@ type Config struct {
 	// BuiltIn are the APIs of the server's own stack: shown and served, but not
 	// changed.
 	BuiltIn []BuiltIn
+	// PrivateCookie is a cookie of the gateway's own, which nobody behind an API is
+	// shown; "" is none.
+	PrivateCookie string
 	// ProxyTransport reaches the servers of HTTP_PROXY integrations; nil is
 	// http.DefaultTransport.
 	ProxyTransport http.RoundTripper
@@ -77,6 +80,7 @@ type Engine struct {
 	mu   sync.Mutex // of changes, and of apis
 	apis map[string]*api
 
+	held     atomic.Int64                                 // bytes of bodies, of the calls at work
 	served   atomic.Pointer[map[string]map[string]*stage] // by API and stage; immutable
 	messages sync.WaitGroup                               // messages of sockets that functions are at work on
 }

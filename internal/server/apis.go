@@ -7,6 +7,7 @@ import (
 	"github.com/fieldline-iot/fieldline/internal/auth"
 	"github.com/fieldline-iot/fieldline/internal/awsapi"
 	"github.com/fieldline-iot/fieldline/internal/function"
+	"github.com/fieldline-iot/fieldline/internal/httpapi"
 	"github.com/fieldline-iot/fieldline/internal/iot"
 	"github.com/fieldline-iot/fieldline/internal/push"
 )
@@ -26,7 +27,7 @@ func (s *Server) buildAPIs() (err error) {
 	s.apis, err = apis.New(apis.Config{
 		Account: s.cfg.Account, Records: s.store.Section("apis"), Functions: s.functions,
 		Identities: verifiers{auth.NewIssuers(auth.IssuersConfig{Log: s.log}), s.gate.iam}, Sockets: sockets{s.push}, Endpoint: s.GatewayURL,
-		Throttle: s.gate.requests.Allow,
+		Throttle: s.gate.requests.Allow, PrivateCookie: httpapi.SessionCookie,
 		// The control and HTTP doors are built later.
 		Connections: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.control.ConnectionsHandler().ServeHTTP(w, r) }),
 		BuiltIn:     s.builtInAPIs(), Log: s.log,
