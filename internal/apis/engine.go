@@ -36,6 +36,9 @@ type Functions interface {
 
 // Identities verifies who calls a route.
 type Identities interface {
+	// CheckJWT returns an error wrapping [iot.ErrInvalid] for an issuer or audiences
+	// whose tokens VerifyJWT would never take.
+	CheckJWT(issuer string, audiences []string) error
 	// VerifyJWT returns the claims of a token of the issuer for one of the
 	// audiences; its error wraps [iot.ErrDenied].
 	VerifyJWT(ctx context.Context, issuer string, audiences []string, token string) (claims map[string]any, err error)

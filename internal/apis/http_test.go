@@ -164,6 +164,9 @@ func TestAuthorizationOfRequests(t *testing.T) {
 			t.Errorf("%s: the event lacks %s: %s", tt.path, tt.event, w.functions.last(t))
 		}
 	}
+	if resultKey([]string{"a", "b"}) == resultKey([]string{"a,b"}) || resultKey([]string{"a\x00", "b"}) == resultKey([]string{"a", "\x00b"}) {
+		t.Error("callers with other identity sources share a result")
+	}
 	before := w.functions.invoked()
 	w.ask("GET", "/"+api+"/prod/z", "", "X-Key", "k")
 	if n := w.functions.invoked() - before; n != 1 {
