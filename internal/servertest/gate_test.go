@@ -222,7 +222,7 @@ func TestGatewayWithAnIssuer(t *testing.T) {
 func TestGateStandsBeforeCodeOfUsers(t *testing.T) {
 	i := newTokenIssuer(t)
 	s := Start(t, func(c *server.Config) { c.JWTIssuer, c.JWTAudiences = i.URL, []string{"dashboards"} })
-	s.deployCrashing("OnConnect")
+	s.deploy("OnConnect", crashes)
 	good := "access_token=" + i.token(t, "dashboards", time.Now().Add(time.Hour))
 	for query, want := range map[string]int{"": 401, good: 502} {
 		if webSocket, _ := s.visit(query, func(*http.Request) {}); webSocket.StatusCode != want {
