@@ -330,6 +330,23 @@ func TestPythonNeedsAwslambdaric(t *testing.T) {
 	}
 }
 
+// What a zip has the interpreter import may write without end, and leave something
+// behind that keeps the pipe open.
+func TestPythonsCheckIsBounded(t *testing.T) {
+	cfg := config(t)
+	cfg.Python = filepath.Join(t.TempDir(), "python3")
+	if err := os.WriteFile(cfg.Python, []byte("#!/bin/sh\nsleep 600 &\nyes | head -c 2000000\necho the end\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	c := open(t, cfg)
+	f := named("snake")
+	f.Runtime, f.Handler = "python3.13", "app.handler"
+	_, err := c.CreateFunction(f, pack(t, file{name: "app.py"}))
+	if !errors.Is(err, iot.ErrUnsupported) || len(err.Error()) > 1000 || !strings.Contains(err.Error(), "the end") {
+		t.Errorf("CreateFunction = %.300v", err)
+	}
+}
+
 func TestDirectInvocationOfProcessIoTDataCommits(t *testing.T) {
 	cfg := config(t)
 	var got []iot.Effect
