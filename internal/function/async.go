@@ -45,7 +45,9 @@ func (c *Catalog) InvokeAsync(ctx context.Context, in iot.Invocation) error {
 	if in.RequestID == "" {
 		in.RequestID = uuid.NewString()
 	}
-	later := iot.AsyncInvocation{Function: in.Function, RequestID: in.RequestID, ClientContext: in.ClientContext, Event: in.Event}
+	later := iot.AsyncInvocation{
+		Function: in.Function, RequestID: in.RequestID, ClientContext: in.ClientContext, Trace: in.Trace, Event: in.Event,
+	}
 	e, err := later.Enqueue(in.RequestID)
 	if err != nil {
 		return fmt.Errorf("the event is not JSON: %w: %w", err, iot.ErrInvalid)
@@ -67,7 +69,9 @@ func (c *Catalog) Perform(ctx context.Context, e iot.OutboxEntry) error {
 		}
 		return err
 	}
-	answer, err := c.Invoke(ctx, iot.Invocation{Function: i.Function, Event: i.Event, RequestID: i.RequestID, ClientContext: i.ClientContext})
+	answer, err := c.Invoke(ctx, iot.Invocation{
+		Function: i.Function, Event: i.Event, RequestID: i.RequestID, ClientContext: i.ClientContext, Trace: i.Trace,
+	})
 	if err == nil && answer.Error != "" {
 		return &functionError{i.Function, answer.Payload}
 	}

@@ -46,6 +46,7 @@ type AsyncInvocation struct {
 	ClientID      string          `json:"clientId,omitempty"`
 	RequestID     string          `json:"requestId,omitempty"` // "" has one made
 	ClientContext string          `json:"clientContext,omitempty"`
+	Trace         string          `json:"trace,omitempty"` // X-Ray trace header; "" has one made
 	Event         json.RawMessage `json:"event"`
 }
 
