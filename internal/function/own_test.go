@@ -382,6 +382,26 @@ func TestAsynchronousInvocationIsDurableAndThenPerformed(t *testing.T) {
 	}
 }
 
+func TestTriesOfAnEntryAreOneInvocation(t *testing.T) {
+	entry := iot.OutboxEntry{Lane: iot.LaneOf("lambda/hello", "k"), ID: 7, Enqueued: time.Unix(1_770_000_000, 0)}
+	of := func(e iot.OutboxEntry, i iot.AsyncInvocation) iot.AsyncInvocation {
+		identify(&i, e)
+		return i
+	}
+	first, second := of(entry, iot.AsyncInvocation{}), of(entry, iot.AsyncInvocation{})
+	if first.RequestID != second.RequestID || first.Trace != second.Trace || !strings.HasPrefix(first.Trace, "Root=1-69800e80-") {
+		t.Errorf("first try %s %s, second %s %s", first.RequestID, first.Trace, second.RequestID, second.Trace)
+	}
+	next := entry
+	next.ID++
+	if other := of(next, iot.AsyncInvocation{}); other.RequestID == first.RequestID || other.Trace == first.Trace {
+		t.Errorf("another entry has the same names: %+v", other)
+	}
+	if kept := of(entry, iot.AsyncInvocation{RequestID: "one", Trace: "Root=1"}); kept.RequestID != "one" || kept.Trace != "Root=1" {
+		t.Errorf("the caller's names became %+v", kept)
+	}
+}
+
 func TestRetriesAreLambdas(t *testing.T) {
 	failed, throttled := error(&functionError{"hello", nil}), fmt.Errorf("busy: %w", iot.ErrOverloaded)
 	tests := []struct {
