@@ -380,6 +380,12 @@ func TestAsynchronousInvocationIsDurableAndThenPerformed(t *testing.T) {
 	if !strings.Contains(log.String(), "did fail") || !strings.Contains(log.String(), "RequestId: one") {
 		t.Errorf("log %s", log.String())
 	}
+	if err := c.DeleteFunction("hello"); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Perform(t.Context(), iot.OutboxEntry{Body: recorded[1].Body}); !errors.Is(err, iot.ErrNotFound) { // which the dispatcher buries
+		t.Errorf("Perform of a deleted function = %v", err)
+	}
 }
 
 func TestTriesOfAnEntryAreOneInvocation(t *testing.T) {
