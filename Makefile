@@ -71,7 +71,7 @@ test-fuzz:
 test-web: web
 	cd web && $(NPM) test
 
-compat: build ## real clients: the AWS CLI and SDKs, mosquitto, Chromium
+compat: build lambda ## real clients: the AWS CLI and SDKs, mosquitto, Chromium
 	compat/run
 
 check: ## formatting, go.mod, vet, staticcheck

@@ -39,6 +39,9 @@ func (s *Server) buildFunctions(sockets *listeners) error {
 		cache := filepath.Join(cacheRoot, hex.EncodeToString(sum[:8]))
 		cfg.User, cfg.Unpacked, s.proxyDir = user, filepath.Join(cache, "functions"), filepath.Join(cache, "proxy")
 	}
+	if err := os.MkdirAll(s.proxyDir, 0o755); err != nil { // functions read its CA
+		return err
+	}
 	s.functionKey = newFunctionKey()
 	s.proxy, err = sandbox.NewProxy(sandbox.ProxyConfig{
 		Listener: sockets.proxy, Dir: s.proxyDir, Log: s.log,
@@ -66,6 +69,9 @@ func (s *Server) platform() map[string]string {
 		"AWS_ACCESS_KEY_ID": s.functionKey.AccessKeyID, "AWS_SECRET_ACCESS_KEY": s.functionKey.SecretAccessKey,
 		"AWS_SESSION_TOKEN": s.functionKey.SessionToken,
 		"AWS_ENDPOINT_URL":  "http://" + s.addresses.Control,
+		// Clients of @connections are mostly told an endpoint in code: this one is for
+		// those that ask the environment first.
+		"AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI": "http://" + s.addresses.Control,
 	}
 	maps.Copy(variables, s.proxy.Environment())
 	return variables
