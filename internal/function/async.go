@@ -48,7 +48,7 @@ func (c *Catalog) InvokeAsync(ctx context.Context, in iot.Invocation) error {
 	later := iot.AsyncInvocation{Function: in.Function, RequestID: in.RequestID, ClientContext: in.ClientContext, Event: in.Event}
 	e, err := later.Enqueue(in.RequestID)
 	if err != nil {
-		return fmt.Errorf("the event is not JSON: %w: %w", err, iot.ErrInvalid)
+		return err
 	}
 	return c.cfg.Enqueue(ctx, e)
 }

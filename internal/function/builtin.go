@@ -95,6 +95,10 @@ func (c *Catalog) invokeBuiltIn(ctx context.Context, run invoker, in iot.Invocat
 	if ctx.Err() != nil || errors.Is(err, iot.ErrOverloaded) || errors.Is(err, iot.ErrClosed) {
 		return iot.Answer{}, err
 	}
+	if in.Function == ProcessIoTData && errors.Is(err, iot.ErrInvalid) { // as the Lambda answers
+		refused := telemetry.Refused(err)
+		return iot.Answer{Payload: refused.JSON(), RequestID: in.RequestID, LogTail: []byte(line + "\n")}, nil
+	}
 	payload, _ = json.Marshal(map[string]string{"errorMessage": err.Error(), "errorType": "Error"}) // two strings always encode
 	return iot.Answer{Payload: payload, Error: "Unhandled", RequestID: in.RequestID, LogTail: []byte(line + "\n")}, nil
 }
@@ -114,9 +118,7 @@ func (c *Catalog) invokeProcess(ctx context.Context, event []byte) ([]byte, erro
 	}
 	effects, err := telemetry.Process(nil, event, iot.Origin{Arrived: now})
 	if err != nil {
-		c.log(ProcessIoTData, "refused: "+err.Error()+" "+shown(event))
-		refused := telemetry.Refused(err)
-		return refused.JSON(), nil
+		return nil, err
 	}
 	return []byte(telemetry.Processed), c.cfg.Commit(ctx, effects)
 }
