@@ -44,8 +44,9 @@ type AsyncInvocation struct {
 	Rule          string          `json:"rule,omitempty"`  // that asked for it; "" outside rules
 	Topic         string          `json:"topic,omitempty"` // of the message that fired the rule
 	ClientID      string          `json:"clientId,omitempty"`
-	RequestID     string          `json:"requestId,omitempty"` // "" has one made
+	RequestID     string          `json:"requestId,omitempty"` // "" has one made of the entry
 	ClientContext string          `json:"clientContext,omitempty"`
+	Trace         string          `json:"trace,omitempty"` // X-Ray trace header; "" has one made of the entry
 	Event         json.RawMessage `json:"event"`
 }
 
