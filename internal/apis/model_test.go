@@ -155,7 +155,7 @@ func TestOwnStackIsShownServedAndNotChanged(t *testing.T) {
 	}
 	w.functions.denied = true // the stack needs no permission
 	request, _ := http.NewRequest("GET", "/prod", nil)
-	w.Stage("fieldline0", "prod").ServeHTTP(&discard{header: http.Header{}}, request)
+	w.Stage("fieldline0", "prod", "/").ServeHTTP(&discard{header: http.Header{}}, request)
 	if w.sockets.stage != "fieldline0/prod" || !strings.Contains(w.functions.last(t), `"eventType":"CONNECT"`) {
 		t.Errorf("a user's OnConnect at /prod: %+v", w.sockets)
 	}

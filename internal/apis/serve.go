@@ -54,16 +54,17 @@ func (e *Engine) stageOf(id, path string) (st *stage, rest string) {
 	return stages[defaultStage], path
 }
 
-// Stage returns the handler of a stage, whatever the path of its requests; the
-// server's own stack is served so at /prod while functions of a user stand in it.
-func (e *Engine) Stage(apiID, name string) http.Handler {
+// Stage returns the handler of a path of a stage, whatever the path of its
+// requests; the server's own stack is served so while functions of a user stand in
+// it.
+func (e *Engine) Stage(apiID, name, path string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		st := (*e.served.Load())[apiID][name]
 		if st == nil {
 			refuse(w, http.StatusNotFound, "Not Found")
 			return
 		}
-		e.serveStage(w, r, st, "/")
+		e.serveStage(w, r, st, path)
 	})
 }
 

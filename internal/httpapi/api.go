@@ -33,6 +33,9 @@ type Config struct {
 	TLS      *tls.Config  // nil serves plain HTTP
 
 	WebSocket http.Handler // GET /prod with an upgrade
+	// IoTData returns what answers GET /prod/iotdata in the place of the built-in
+	// FetchIoTData; nil, or what returns nil: nothing does.
+	IoTData func() http.Handler
 	// APIs serves the APIs that users made, at /{apiId}/… and under AWS's names for
 	// their hosts, and @connections; nil: there are none.
 	APIs     APIs

@@ -14,6 +14,12 @@ func (a *API) serveIoTData(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, p.Status, p.Title, p.Detail)
 		return
 	}
+	if a.cfg.IoTData != nil {
+		if h := a.cfg.IoTData(); h != nil {
+			h.ServeHTTP(w, r)
+			return
+		}
+	}
 	query, err := telemetry.ParseQuery(r.URL.Query())
 	if err != nil {
 		a.writeError(w, r, err)

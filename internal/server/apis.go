@@ -57,7 +57,7 @@ func (s *Server) builtInAPIs() []apis.BuiltIn {
 // webSocket serves /prod: the fast way while the guide's own functions stand, and
 // as any API's stage once code of a user has taken the place of one.
 func (s *Server) webSocket() http.Handler {
-	own := s.apis.Stage(websocketAPIID, stage)
+	own := s.apis.Stage(websocketAPIID, stage, "/")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !s.guide || s.functions.BuiltIn(function.OnConnect) && s.functions.BuiltIn(function.OnDisconnect) {
 			s.push.ServeHTTP(w, r)
@@ -65,6 +65,18 @@ func (s *Server) webSocket() http.Handler {
 		}
 		own.ServeHTTP(w, r)
 	})
+}
+
+// iotData serves /prod/iotdata as any API's once code of a user has taken the
+// place of FetchIoTData, and until then answers nil.
+func (s *Server) iotData() func() http.Handler {
+	own := s.apis.Stage(httpAPIID, stage, "/iotdata")
+	return func() http.Handler {
+		if !s.guide || s.functions.BuiltIn(function.FetchIoTData) {
+			return nil
+		}
+		return own
+	}
 }
 
 // apiGateway is the engine as the control API sees it.

@@ -217,16 +217,18 @@ func TestGatewayWithAnIssuer(t *testing.T) {
 	}
 }
 
-// TestGateStandsBeforeCodeOfUsers replaces the built-in OnConnect: who may not
-// connect is refused before that code is asked.
+// TestGateStandsBeforeCodeOfUsers replaces the built-in OnConnect and FetchIoTData:
+// who may not read is refused before that code is asked.
 func TestGateStandsBeforeCodeOfUsers(t *testing.T) {
 	i := newTokenIssuer(t)
 	s := Start(t, func(c *server.Config) { c.JWTIssuer, c.JWTAudiences = i.URL, []string{"dashboards"} })
 	s.deploy("OnConnect", crashes)
+	s.deploy("FetchIoTData", crashes)
 	good := "access_token=" + i.token(t, "dashboards", time.Now().Add(time.Hour))
-	for query, want := range map[string]int{"": 401, good: 502} {
-		if webSocket, _ := s.visit(query, func(*http.Request) {}); webSocket.StatusCode != want {
-			t.Errorf("with %.12q: %s, want %d", query, webSocket.Status, want)
+	for query, want := range map[string][2]int{"": {401, 401}, good: {502, 500}} {
+		webSocket, api := s.visit(query, func(*http.Request) {})
+		if webSocket.StatusCode != want[0] || api.StatusCode != want[1] {
+			t.Errorf("with %.12q: %s and %s, want %v", query, webSocket.Status, api.Status, want)
 		}
 	}
 }
