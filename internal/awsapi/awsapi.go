@@ -159,8 +159,9 @@ func (c *Config) validate() error {
 	return nil
 }
 
-// Run serves Config.Listener until ctx is done, and returns nil once the
-// requests in flight have been answered. It is called at most once.
+// Run serves Config.Listener until ctx is done, and returns nil once the requests
+// in flight have been answered or, after some seconds, cut off. It is called at
+// most once.
 func (a *API) Run(ctx context.Context) error {
 	if a.cfg.Listener == nil {
 		return errors.New("awsapi: Config.Listener is missing")
@@ -179,7 +180,12 @@ func (a *API) Run(ctx context.Context) error {
 		close(a.draining)
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 		defer cancel()
-		drained <- srv.Shutdown(ctx)
+		err := srv.Shutdown(ctx)
+		if err != nil { // a function may run for minutes: whoever waits for it is cut off
+			a.cfg.Log.Warn("requests are cut off, they outlast the stop", "door", "control API", "err", err)
+			err = srv.Close()
+		}
+		drained <- err
 	})()
 	if err := srv.Serve(a.cfg.Listener); !errors.Is(err, http.ErrServerClosed) {
 		return err

@@ -185,7 +185,8 @@ func (a *API) Own() http.Handler { return a.own }
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.handler.ServeHTTP(w, r) }
 
 // Run serves Config.Listener until ctx is done, and returns nil once the requests
-// in flight have been answered. WebSockets are not its to end.
+// in flight have been answered or, after some seconds, cut off. WebSockets are not
+// its to end.
 func (a *API) Run(ctx context.Context) error {
 	srv := &http.Server{
 		Handler:           a,
@@ -198,7 +199,12 @@ func (a *API) Run(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 		defer cancel()
-		drained <- srv.Shutdown(ctx)
+		err := srv.Shutdown(ctx)
+		if err != nil { // a function may run for minutes: whoever waits for it is cut off
+			a.cfg.Log.Warn("requests are cut off, they outlast the stop", "door", "gateway", "err", err)
+			err = srv.Close()
+		}
+		drained <- err
 	})()
 	if err := a.serve(srv); !errors.Is(err, http.ErrServerClosed) {
 		return err
