@@ -51,7 +51,7 @@ func (c *Catalog) InvokeAsync(ctx context.Context, in iot.Invocation) error {
 	}
 	e, err := later.Enqueue(in.RequestID)
 	if err != nil {
-		return fmt.Errorf("the event is not JSON: %w: %w", err, iot.ErrInvalid)
+		return err
 	}
 	return c.cfg.Enqueue(ctx, e)
 }
