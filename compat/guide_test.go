@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -118,7 +119,7 @@ aws iot create-topic-rule --rule-name SendToLambdaRule --topic-rule-payload file
 		{"7", "", `aws apigatewayv2 create-stage --api-id $WEBSOCKET_API_ID --stage-name prod --deployment-id $DEPLOYMENT`, "prod"},
 		{"7", "", permit("OnConnect", "$WEBSOCKET_API_ID/*/\\$connect"), "apigateway.amazonaws.com"},
 		{"7", "", permit("OnDisconnect", "$WEBSOCKET_API_ID/*/\\$disconnect"), "apigateway.amazonaws.com"},
-		{"7", "", `aws lambda update-function-configuration --function-name ProcessIoTData --environment "Variables={DDB_TABLE=IoTDeviceData,CONNECTIONS_TABLE=WebsocketConnections,WEBSOCKET_API_ID=$WEBSOCKET_API_ID,WEBSOCKET_STAGE=prod,HISTORY_TABLE=}"`, "WEBSOCKET_API_ID"},
+		{"7", "", `aws lambda update-function-configuration --function-name ProcessIoTData --environment "Variables={DDB_TABLE=IoTDeviceData,CONNECTIONS_TABLE=WebsocketConnections,WEBSOCKET_API_ID=$WEBSOCKET_API_ID,WEBSOCKET_STAGE=prod}"`, "WEBSOCKET_API_ID"},
 		{"7", "WEBSOCKET_URL", `aws apigatewayv2 get-api --api-id $WEBSOCKET_API_ID --query ApiEndpoint --output text`, "ws://"},
 
 		{"8", "HTTP_API_ID", `aws apigatewayv2 create-api --name IoTHttpAPI --protocol-type HTTP --query ApiId --output text`, ""},
@@ -131,7 +132,7 @@ aws iot create-topic-rule --rule-name SendToLambdaRule --topic-rule-payload file
 }
 
 func create(function, zip string) string {
-	return `aws lambda create-function --function-name ` + function + ` --runtime $RUNTIME --handler $HANDLER --role $ROLE_ARN --timeout 30 --zip-file fileb://$CODE/` + zip + `$SUFFIX.zip --environment "Variables={DDB_TABLE=IoTDeviceData,CONNECTIONS_TABLE=WebsocketConnections,HISTORY_TABLE=}"`
+	return `aws lambda create-function --function-name ` + function + ` --runtime $RUNTIME --handler $HANDLER --role $ROLE_ARN --timeout 30 --zip-file fileb://$CODE/` + zip + `$SUFFIX.zip --environment "Variables={DDB_TABLE=IoTDeviceData,CONNECTIONS_TABLE=WebsocketConnections}"`
 }
 
 func integrate(api, function, more string) string {
@@ -166,7 +167,7 @@ func (f *fieldline) follow(dir string, steps []step, extra []string) map[string]
 func goZips(t *testing.T) string {
 	t.Helper()
 	dir := root(t, "bin/lambda")
-	if _, err := os.Stat(filepath.Join(dir, "process_iot-amd64.zip")); err != nil {
+	if _, err := os.Stat(filepath.Join(dir, "process_iot-"+runtime.GOARCH+".zip")); err != nil {
 		t.Fatalf("%v (make lambda builds it)", err)
 	}
 	return dir
@@ -193,16 +194,17 @@ func pythonZips(t *testing.T) string {
 // functions, and with the guide's in Python.
 func TestGuideStepByStep(t *testing.T) {
 	for _, tt := range []struct {
-		name string
-		env  []string
+		name, suffix, handler string
+		zips                  func(*testing.T) string
 	}{
-		{"Go", []string{"CODE=" + goZips(t), "SUFFIX=-amd64", "HANDLER=bootstrap", "RUNTIME=provided.al2023"}},
-		{"Python", []string{"CODE=" + pythonZips(t), "SUFFIX=", "HANDLER=app.lambda_handler", "RUNTIME=provided.al2023"}},
+		{"Go", "-" + runtime.GOARCH, "bootstrap", goZips},
+		{"Python", "", "app.lambda_handler", pythonZips},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := up(t, "--empty")
 			dir := t.TempDir()
-			made := f.follow(dir, guideSteps(), tt.env)
+			code := []string{"CODE=" + tt.zips(t), "SUFFIX=" + tt.suffix, "HANDLER=" + tt.handler, "RUNTIME=provided.al2023"}
+			made := f.follow(dir, guideSteps(), code)
 			f.copyRootCA(dir)
 			f.receive(made["WEBSOCKET_URL"]+"/prod", dir)
 			f.eventually("the reading at FetchIoTData", func() bool {

@@ -18,7 +18,7 @@ case $(uname -m) in aarch64 | arm64) machine=arm64 ;; *) machine=amd64 ;; esac
 CODE=${CODE-$here/../../bin/lambda}
 HANDLER=${HANDLER:-bootstrap}
 SUFFIX=${SUFFIX--$machine}
-VARIABLES="DDB_TABLE=IoTDeviceData,CONNECTIONS_TABLE=WebsocketConnections,HISTORY_TABLE=,WEBSOCKET_STAGE=prod"
+VARIABLES="DDB_TABLE=IoTDeviceData,CONNECTIONS_TABLE=WebsocketConnections,WEBSOCKET_STAGE=prod"
 
 arn() { printf 'arn:aws:%s:%s:%s:%s' "$1" "$AWS_REGION" "$ACCOUNT_ID" "$2"; }
 localized() { sed -e "s/us-east-1/$AWS_REGION/g; s/123456789012/$ACCOUNT_ID/g" "$here/$1"; }

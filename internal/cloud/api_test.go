@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/fieldline-iot/fieldline/internal/telemetry"
 )
 
 func TestOnConnect(t *testing.T) {
@@ -99,7 +101,7 @@ func TestFetchIoTData(t *testing.T) {
 				t.Fatal(err)
 			}
 			answer, out, err := invoke(t, f, tt.event)
-			var got response
+			var got telemetry.ProxyResponse
 			if err != nil || json.Unmarshal([]byte(answer), &got) != nil {
 				t.Fatalf("answer %s, %v\n%s", answer, err, out)
 			}

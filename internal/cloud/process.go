@@ -162,7 +162,8 @@ func answer(source telemetry.Source, records []work, failed []int) ([]byte, erro
 			return nil, records[failed[0]].err
 		}
 		if records[0].err != nil {
-			return refusedEvent(records[0].err)
+			refused := telemetry.Refused(records[0].err)
+			return refused.JSON(), nil
 		}
 		return []byte(telemetry.Processed), nil
 	}
@@ -176,14 +177,4 @@ func answer(source telemetry.Source, records []work, failed []int) ([]byte, erro
 	return json.Marshal(struct {
 		BatchItemFailures []batchItemFailure `json:"batchItemFailures"`
 	}{failures})
-}
-
-// refusedEvent answers an event that can never be stored. It is no error: AWS
-// would invoke the function twice more for nothing.
-func refusedEvent(reason error) ([]byte, error) {
-	body, err := json.Marshal(map[string]string{"message": reason.Error()})
-	if err != nil {
-		return nil, err
-	}
-	return json.Marshal(response{StatusCode: 400, Body: string(body)})
 }

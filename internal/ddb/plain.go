@@ -10,62 +10,55 @@ import (
 )
 
 // FromJSON returns the value that plain JSON text is, such as {"temperature":21.5}:
-// objects are maps, arrays lists, and numbers exact. What DynamoDB does not hold
-// becomes a string of its JSON: a number out of range or of more than 38 digits, and
-// what is nested more than 32 levels deep. Text that is not JSON wraps
-// iot.ErrInvalid.
+// objects are maps, arrays lists, and numbers exact. A number that is out of range
+// or has more than 38 digits becomes a string of its digits; a document that
+// DynamoDB cannot hold (nested deeper than 32 levels, or with an empty member name)
+// becomes a string of its JSON. Text that is not JSON wraps iot.ErrInvalid.
 func FromJSON(text []byte) (Value, error) {
 	in := json.NewDecoder(bytes.NewReader(text))
 	in.UseNumber()
-	var v any
-	if err := in.Decode(&v); err != nil {
+	var document any
+	if err := in.Decode(&document); err != nil {
 		return Value{}, fmt.Errorf("not JSON: %w: %w", err, iot.ErrInvalid)
 	}
 	if _, err := in.Token(); err != io.EOF {
 		return Value{}, fmt.Errorf("not JSON: more follows the value: %w", iot.ErrInvalid)
 	}
-	return fromPlain(v, 1), nil
+	if v, ok := fromPlain(document, 1); ok {
+		return v, nil
+	}
+	return String(string(bytes.ToValidUTF8(text, []byte("\uFFFD")))), nil
 }
 
-// fromPlain returns the value of decoded JSON, which is at the given depth.
-func fromPlain(v any, depth int) Value {
-	switch v := v.(type) {
+// fromPlain returns the value of decoded JSON, which is at the given depth; ok is
+// false for what DynamoDB cannot hold.
+func fromPlain(document any, depth int) (v Value, ok bool) {
+	switch d := document.(type) {
 	case string:
-		return String(v)
+		return String(d), true
 	case bool:
-		return Bool(v)
+		return Bool(d), true
 	case json.Number:
-		if n, err := Number(v.String()); err == nil {
-			return n
+		if n, err := Number(d.String()); err == nil {
+			return n, true
 		}
-		return String(v.String())
+		return String(d.String()), true
 	case []any:
-		if depth > maxDepth {
-			return plainText(v)
+		elems := make([]Value, len(d))
+		for i, e := range d {
+			if elems[i], ok = fromPlain(e, depth+1); !ok || depth >= maxDepth {
+				return Value{}, false
+			}
 		}
-		elems := make([]Value, len(v))
-		for i, e := range v {
-			elems[i] = fromPlain(e, depth+1)
-		}
-		return List(elems...)
+		return List(elems...), true
 	case map[string]any:
-		if depth > maxDepth {
-			return plainText(v)
+		members := make(Item, len(d))
+		for name, m := range d {
+			if members[name], ok = fromPlain(m, depth+1); !ok || name == "" || depth >= maxDepth {
+				return Value{}, false
+			}
 		}
-		members := make(Item, len(v))
-		for name, m := range v {
-			members[name] = fromPlain(m, depth+1)
-		}
-		return Map(members)
+		return Map(members), true
 	}
-	return Null()
-}
-
-// plainText is the string of decoded JSON.
-func plainText(v any) Value {
-	text, err := json.Marshal(v)
-	if err != nil { // what was decoded encodes
-		return Null()
-	}
-	return String(string(text))
+	return Null(), true
 }

@@ -14,7 +14,9 @@ func TestFromJSON(t *testing.T) {
 		{"a number is exact", `12345678901234567890.12345678901234567`, `{"N":"12345678901234567890.12345678901234567"}`},
 		{"a number out of range", `1e200`, `{"S":"1e200"}`},
 		{"a number of 39 digits", `123456789012345678901234567890123456789`, `{"S":"123456789012345678901234567890123456789"}`},
-		{"33 levels", strings.Repeat("[", 33) + strings.Repeat("]", 33), strings.Repeat(`{"L":[`, 32) + `{"S":"[]"}` + strings.Repeat(`]}`, 32)},
+		{"33 levels", strings.Repeat("[", 33) + strings.Repeat("]", 33), `{"S":"` + strings.Repeat("[", 33) + strings.Repeat("]", 33) + `"}`},
+		{"32 levels", strings.Repeat("[", 32) + strings.Repeat("]", 32), strings.Repeat(`{"L":[`, 32) + strings.Repeat(`]}`, 32)},
+		{"a member without a name", `{"a":1.50,"b":{"":2}}`, `{"S":"{\"a\":1.50,\"b\":{\"\":2}}"}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			v, err := FromJSON([]byte(tt.text))

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"runtime"
 	"time"
 
@@ -96,6 +95,10 @@ func (c *Catalog) invokeBuiltIn(ctx context.Context, run invoker, in iot.Invocat
 	if ctx.Err() != nil || errors.Is(err, iot.ErrOverloaded) || errors.Is(err, iot.ErrClosed) {
 		return iot.Answer{}, err
 	}
+	if in.Function == ProcessIoTData && errors.Is(err, iot.ErrInvalid) { // as the Lambda answers
+		refused := telemetry.Refused(err)
+		return iot.Answer{Payload: refused.JSON(), RequestID: in.RequestID, LogTail: []byte(line + "\n")}, nil
+	}
 	payload, _ = json.Marshal(map[string]string{"errorMessage": err.Error(), "errorType": "Error"}) // two strings always encode
 	return iot.Answer{Payload: payload, Error: "Unhandled", RequestID: in.RequestID, LogTail: []byte(line + "\n")}, nil
 }
@@ -105,69 +108,63 @@ func (c *Catalog) invokeProcess(ctx context.Context, event []byte) ([]byte, erro
 	if c.cfg.Commit == nil {
 		return nil, fmt.Errorf("%s takes its events from topic rules; publish to a rule's topic instead: %w", ProcessIoTData, iot.ErrUnsupported)
 	}
-	effects, err := telemetry.Process(nil, event, iot.Origin{Arrived: time.Now()})
+	now := time.Now()
+	batch, err := telemetry.ParseBatch(event, telemetry.Call{Now: now})
+	if err != nil {
+		return nil, err
+	}
+	if batch.Source != telemetry.Direct {
+		return nil, fmt.Errorf("the built-in %s takes one event at a time; upload the Lambda of the same name for batches of %s: %w", ProcessIoTData, batch.Source, iot.ErrUnsupported)
+	}
+	effects, err := telemetry.Process(nil, event, iot.Origin{Arrived: now})
 	if err != nil {
 		return nil, err
 	}
 	return []byte(telemetry.Processed), c.cfg.Commit(ctx, effects)
 }
 
-// connectionEvent is the part of API Gateway's WebSocket event that the guide's
-// functions read.
-type connectionEvent struct {
-	RequestContext struct {
-		ConnectionID string `json:"connectionId"`
-	} `json:"requestContext"`
-}
-
-func parseConnectionEvent(event []byte) (string, error) {
-	var e connectionEvent
-	if err := json.Unmarshal(event, &e); err != nil || e.RequestContext.ConnectionID == "" {
-		return "", fmt.Errorf("the event has no requestContext.connectionId: %w", iot.ErrInvalid)
-	}
-	return e.RequestContext.ConnectionID, nil
-}
-
+// invokeConnect stores the connection of a client that comes in by an API of a
+// user's, which the event describes. Messages of clients whom it let in are not
+// brought here: they are actions on readings, which the WebSocket door obeys by
+// itself (socket.Message of apis).
 func (c *Catalog) invokeConnect(ctx context.Context, event []byte) ([]byte, error) {
-	id, err := parseConnectionEvent(event)
+	e, err := telemetry.ParseSocketEvent(event)
 	if err != nil {
 		return nil, err
 	}
-	return []byte(`{"statusCode":200}`), telemetry.OnConnect(ctx, c.cfg.Connections, iot.Connection{ID: id})
+	if e.IsMessage() {
+		return nil, fmt.Errorf("the built-in %s obeys the messages of clients whom it let in: lead $connect of API %q to it too: %w", OnConnect, e.RequestContext.APIID, iot.ErrUnsupported)
+	}
+	if err := telemetry.OnConnect(ctx, c.cfg.Connections, e.Connection(time.Now())); err != nil {
+		return nil, err
+	}
+	answer := e.Accepted()
+	return answer.JSON(), nil
 }
 
 func (c *Catalog) invokeDisconnect(ctx context.Context, event []byte) ([]byte, error) {
-	id, err := parseConnectionEvent(event)
+	e, err := telemetry.ParseSocketEvent(event)
 	if err != nil {
 		return nil, err
 	}
-	return []byte(`{"statusCode":200}`), telemetry.OnDisconnect(ctx, c.cfg.Connections, id)
+	if err := telemetry.OnDisconnect(ctx, c.cfg.Connections, e.RequestContext.ConnectionID); err != nil {
+		return nil, err
+	}
+	answer := telemetry.OK()
+	return answer.JSON(), nil
 }
 
 func (c *Catalog) invokeFetch(ctx context.Context, event []byte) ([]byte, error) {
-	var e struct {
-		Query map[string]string `json:"queryStringParameters"`
-	}
-	if err := json.Unmarshal(event, &e); err != nil {
-		return nil, fmt.Errorf("the event is not an object with queryStringParameters: %w", iot.ErrInvalid)
-	}
-	values := make(url.Values)
-	for name, value := range e.Query {
-		values.Set(name, value)
-	}
-	query, err := telemetry.ParseQuery(values)
+	e, err := telemetry.ParseHTTPEvent(event)
 	if err != nil {
 		return nil, err
 	}
-	response, err := telemetry.Fetch(ctx, c.cfg.Readings, query)
+	answer, err := e.Answer(ctx, c.cfg.Readings)
 	if err != nil {
-		return nil, err
+		c.cfg.Log.Error("request failed", "function", FetchIoTData, "err", err)
+		c.log(FetchIoTData, "failed: "+err.Error())
 	}
-	return json.Marshal(struct {
-		StatusCode int               `json:"statusCode"`
-		Headers    map[string]string `json:"headers"`
-		Body       string            `json:"body"`
-	}{200, map[string]string{"Content-Type": "application/json"}, string(response.Body)})
+	return answer.JSON(), nil
 }
 
 // Connect runs the built-in OnConnect for a WebSocket client that asks to come in.

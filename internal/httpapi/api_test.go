@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -324,8 +325,19 @@ func TestLinksWalkEveryPage(t *testing.T) {
 			if link != "" && !ok {
 				t.Fatalf("Link: %s", link)
 			}
-			if target = next; next == "" && page.Cursor != "" {
+			switch here, err := url.Parse(target); {
+			case err != nil:
+				t.Fatal(err)
+			case next != "":
+				to, err := here.Parse(next)
+				if err != nil {
+					t.Fatalf("Link: %s", link)
+				}
+				target = to.String()
+			case page.Cursor != "":
 				target = tt.target + "&cursor=" + page.Cursor
+			default:
+				target = ""
 			}
 		}
 		if joined := strings.Join(got, " "); joined != tt.want {

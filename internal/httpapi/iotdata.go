@@ -1,10 +1,7 @@
 package httpapi
 
 import (
-	"maps"
 	"net/http"
-	"net/url"
-	"strings"
 
 	"github.com/fieldline-iot/fieldline/internal/telemetry"
 )
@@ -12,8 +9,9 @@ import (
 // serveIoTData answers GET /prod/iotdata: the guide's FetchIoTData.
 func (a *API) serveIoTData(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		w.Header().Set("Allow", "GET, HEAD, OPTIONS")
-		writeProblem(w, http.StatusMethodNotAllowed, "only GET is answered here", r.Method)
+		p := telemetry.OnlyGET(r.Method)
+		w.Header().Set("Allow", telemetry.AllowedMethods)
+		writeProblem(w, p.Status, p.Title, p.Detail)
 		return
 	}
 	query, err := telemetry.ParseQuery(r.URL.Query())
@@ -27,19 +25,9 @@ func (a *API) serveIoTData(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if res.Cursor != "" {
-		w.Header().Set("Link", "</prod/iotdata?"+nextPage(r.URL.Query(), res.Cursor)+`>; rel="next"`)
+		w.Header().Set("Link", telemetry.NextLink(r.URL.Query(), res.Cursor))
 	}
 	writeBody(w, http.StatusOK, res.Body)
-}
-
-// nextPage is the query of the page at a cursor, without the token or signature
-// of this one: those are secret or good for one query only.
-func nextPage(query url.Values, cursor string) string {
-	maps.DeleteFunc(query, func(name string, _ []string) bool {
-		return name == "access_token" || strings.HasPrefix(name, "X-Amz-")
-	})
-	query.Set("cursor", cursor)
-	return query.Encode()
 }
 
 // cors lets the web pages that may, read what next answers. A page that may not
@@ -56,7 +44,7 @@ func (a *API) cors(next http.HandlerFunc) http.Handler {
 			w.Header().Set("Access-Control-Expose-Headers", "Link")
 		}
 		if r.Method == http.MethodOptions {
-			w.Header().Set("Access-Control-Allow-Methods", "GET, HEAD, OPTIONS")
+			w.Header().Set("Access-Control-Allow-Methods", telemetry.AllowedMethods)
 			w.Header().Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
 			w.Header().Set("Access-Control-Max-Age", "600")
 			w.WriteHeader(http.StatusNoContent)

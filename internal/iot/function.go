@@ -2,6 +2,7 @@ package iot
 
 import (
 	"encoding/json"
+	"fmt"
 	"time"
 )
 
@@ -40,19 +41,24 @@ const LambdaOutbox = "lambda"
 
 // AsyncInvocation is an outbox entry of [LambdaOutbox].
 type AsyncInvocation struct {
-	Function      string          `json:"function"`
-	Rule          string          `json:"rule,omitempty"`  // that asked for it; "" outside rules
-	Topic         string          `json:"topic,omitempty"` // of the message that fired the rule
-	ClientID      string          `json:"clientId,omitempty"`
-	RequestID     string          `json:"requestId,omitempty"` // "" has one made
-	ClientContext string          `json:"clientContext,omitempty"`
-	Event         json.RawMessage `json:"event"`
+	Function      string `json:"function"`
+	Rule          string `json:"rule,omitempty"`  // that asked for it; "" outside rules
+	Topic         string `json:"topic,omitempty"` // of the message that fired the rule
+	ClientID      string `json:"clientId,omitempty"`
+	RequestID     string `json:"requestId,omitempty"` // "" has one made of the entry
+	ClientContext string `json:"clientContext,omitempty"`
+	Trace         string `json:"trace,omitempty"` // X-Ray trace header; "" has one made of the entry
+	Event         []byte `json:"event"`           // JSON, kept byte for byte
 }
 
 // Enqueue returns the effect that records the invocation. Each function has an
 // outbox of its own, so that one that fails holds up no other; in it the
 // invocations of one sender keep their order.
+// The error wraps [ErrInvalid] for an event that is not JSON.
 func (i *AsyncInvocation) Enqueue(sender string) (*Enqueue, error) {
+	if !json.Valid(i.Event) {
+		return nil, fmt.Errorf("the event is not JSON: %w", ErrInvalid)
+	}
 	body, err := json.Marshal(i)
 	if err != nil {
 		return nil, err

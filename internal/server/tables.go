@@ -3,7 +3,6 @@ package server
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/fieldline-iot/fieldline/internal/awsapi"
 	"github.com/fieldline-iot/fieldline/internal/ddb"
@@ -119,6 +118,13 @@ func (s *Server) connectionItems(after string, limit int) ([]ddb.Item, error) {
 	return items, nil
 }
 
+// connectionItem is a connection as the Lambda OnConnect puts it.
 func connectionItem(c *iot.Connection) ddb.Item {
-	return ddb.Item{"connectionId": ddb.String(c.ID), "connectedAt": ddb.String(c.ConnectedAt.Format(time.RFC3339))}
+	item := ddb.Item{"connectionId": ddb.String(c.ID), "connectedAt": ddb.Int(c.ConnectedAt.UnixMilli())}
+	for name, text := range map[string]string{"sourceIp": c.SourceIP, "userAgent": c.UserAgent} {
+		if text != "" {
+			item[name] = ddb.String(text)
+		}
+	}
+	return item
 }

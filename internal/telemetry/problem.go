@@ -37,3 +37,11 @@ func ProblemOf(err error) Problem {
 	}
 	return Problem{"about:blank", "internal error", http.StatusInternalServerError, "the server's log has the reason"}
 }
+
+// AllowedMethods is the Allow header beside [OnlyGET].
+const AllowedMethods = "GET, HEAD, OPTIONS"
+
+// OnlyGET refuses a method that FetchIoTData does not answer.
+func OnlyGET(method string) Problem {
+	return Problem{"about:blank", "only GET is answered here", http.StatusMethodNotAllowed, method}
+}
