@@ -1,6 +1,5 @@
 // Package awsapi is the control door: the part of AWS's own API that Fieldline
-// answers (iot, iot-data, a part of lambda and sts), and Fieldline's operator
-// API beside it, all on one port.
+// answers, and Fieldline's operator API beside it, all on one port.
 //
 // It is wire only: which service a request is for, whether its signature is
 // good, how its members are decoded and how results and errors are written.
@@ -56,20 +55,20 @@ type Config struct {
 	RuleEditor        RuleEditor
 	Functions         Functions
 	Permissions       Permissions
-	Lambda            Lambda   // zero: only the permissions of functions are served
-	DynamoDB          DynamoDB // zero: the service is not served
 
-	Logs Logs // none: no CloudWatch Logs
-	IAM  IAM  // none: no IAM
+	// Services that are not served when zero.
+	DynamoDB   DynamoDB
+	Logs       Logs
+	IAM        IAM
+	APIGateway APIGateway
+	Sockets    Sockets // @connections
+	Lambda     Lambda  // but for the permissions of functions
 
 	// Publish takes a message in and returns when its effects are durable, or
 	// with the reason why nothing of it was applied.
 	Publish func(ctx context.Context, m *iot.Message) error
 
 	Insight Insight
-
-	APIGateway APIGateway // zero: the service is absent
-	Sockets    Sockets    // nil: @connections is absent
 
 	// MetricsHandler answers GET /metrics; nil answers 404.
 	MetricsHandler http.Handler

@@ -28,8 +28,8 @@ const (
 	dynamoDBPage = 1 << 20
 )
 
-// DynamoDB is the engine behind the service dynamodb; all of it or nothing is set.
-// An error of its methods is one of the sentinels', a [*ddb.ConditionFailedError] or
+// DynamoDB is the engine behind the service dynamodb. Without it the service is not
+// there. An error of its methods is one of the sentinels', a [*ddb.ConditionFailedError] or
 // a [*ddb.CanceledError].
 type DynamoDB struct {
 	Tables       Tables
@@ -37,6 +37,10 @@ type DynamoDB struct {
 	Items        TableItems
 	Readers      TableReaders
 	Transactions TableTransactions
+}
+
+func (d *DynamoDB) complete() bool {
+	return d.Tables != nil && d.Settings != nil && d.Items != nil && d.Readers != nil && d.Transactions != nil
 }
 
 // Tables are the tables themselves.

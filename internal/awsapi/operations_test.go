@@ -55,9 +55,11 @@ func checkDocument(t *testing.T, path, want string) {
 	}
 }
 
-func supportedOf(s ServiceSupport) (names []string) {
+// operationsOf returns the operations of a service that are supported, or those that
+// are not.
+func operationsOf(s ServiceSupport, supported bool) (names []string) {
 	for _, op := range s.Operations {
-		if op.Supported {
+		if op.Supported == supported {
 			names = append(names, op.Name)
 		}
 	}
@@ -68,7 +70,7 @@ func operationsSummary() string {
 	var b strings.Builder
 	b.WriteString("| AWS service | operations here | of AWS's |\n|---|---|---|\n")
 	for _, s := range Operations() {
-		fmt.Fprintf(&b, "| %s | %d | %d |\n", s.Title, len(supportedOf(s)), len(s.Operations))
+		fmt.Fprintf(&b, "| %s | %d | %d |\n", s.Title, len(operationsOf(s, true)), len(s.Operations))
 	}
 	return b.String()
 }
@@ -76,16 +78,29 @@ func operationsSummary() string {
 func operationsDocument() string {
 	var b strings.Builder
 	b.WriteString("# AWS operations\n\nWritten from the code by `go test ./internal/awsapi -run Documents -update`. What is\n" +
-		"refused answers `UnsupportedOperationException` with the operation's name. A member of\na supported operation that Fieldline does not take is refused by its name too.\n")
+		"refused answers `UnsupportedOperationException` with the operation's name. A member of\na supported operation that would change what it does, and that Fieldline does not take,\nis refused by its name too.\n")
 	for _, s := range Operations() {
-		fmt.Fprintf(&b, "\n## %s\n\n%d of %d operations.\n\n| operation | status |\n|---|---|\n", s.Title, len(supportedOf(s)), len(s.Operations))
-		for _, op := range s.Operations {
-			status := "refused"
-			if op.Supported {
-				status = "**supported**"
-			}
-			fmt.Fprintf(&b, "| %s | %s |\n", op.Name, status)
+		supported, refused := operationsOf(s, true), operationsOf(s, false)
+		fmt.Fprintf(&b, "\n## %s\n\n%d of %d operations.\n\n%s\n", s.Title, len(supported), len(s.Operations), paragraph("Supported", supported))
+		if len(refused) > 0 {
+			b.WriteString("\n" + paragraph("Refused", refused) + "\n")
 		}
 	}
 	return b.String()
+}
+
+// paragraph lists names behind a bold heading, in lines of about 90 characters.
+func paragraph(heading string, names []string) string {
+	text, width := "**"+heading+"**:", len(heading)+5
+	for i, name := range names {
+		if i < len(names)-1 {
+			name += ","
+		}
+		if width += 1 + len(name); width > 90 {
+			text, width = text+"\n"+name, len(name)
+		} else {
+			text += " " + name
+		}
+	}
+	return text
 }

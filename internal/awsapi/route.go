@@ -55,7 +55,7 @@ func (a *API) newServices() map[string]*service {
 	for name, there := range map[string]bool{
 		"apigateway": a.cfg.APIGateway.APIs != nil,
 		executeAPI:   a.cfg.Sockets != nil,
-		"dynamodb":   a.cfg.DynamoDB != (DynamoDB{}),
+		"dynamodb":   a.cfg.DynamoDB.complete(),
 		"iam":        a.cfg.IAM.complete(),
 		"logs":       a.cfg.Logs.complete(),
 	} {

@@ -19,7 +19,8 @@ import (
 type memory struct {
 	mu      sync.Mutex
 	records []entry
-	durable int // Apply calls that were to be durable
+	applied int // Apply calls
+	durable int // those of them that were to be durable
 }
 
 type entry struct{ key, value []byte }
@@ -85,6 +86,7 @@ func (m *memory) Apply(writes []iot.Write, durable bool) error {
 		}
 	}
 	m.records = records
+	m.applied++
 	if durable {
 		m.durable++
 	}

@@ -61,6 +61,30 @@ func TestTransactionsWithATokenAreDoneOnce(t *testing.T) {
 	})
 }
 
+// An index's entry without its item, or half a batch, cannot be what a crash leaves:
+// each request is one step of the store, which the disk has when it is answered.
+func TestEachWriteIsOneDurableStep(t *testing.T) {
+	records := &memory{}
+	e := newEngine(t, records, nil)
+	converse(t, e, []step{{"CreateTable", indexed, "", ""}})
+	createTable(t, e, "Other", false)
+	const item = `"p":{"S":"a"},"s":{"N":"1"}`
+	for _, s := range []step{
+		{"PutItem", `{"TableName":"Indexed","Item":{` + item + `,"g":{"S":"x"}}}`, "", ""},
+		{"UpdateItem", `{"TableName":"Indexed","Key":{` + item + `},"UpdateExpression":"SET g = :g","ExpressionAttributeValues":{":g":{"S":"y"}}}`, "", ""},
+		{"BatchWriteItem", `{"RequestItems":{"Indexed":[{"PutRequest":{"Item":{` + item + `,"g":{"S":"z"}}}}],"Other":[{"PutRequest":{"Item":{"p":{"S":"a"}}}}]}}`, "", ""},
+		{"TransactWriteItems", `{"ClientRequestToken":"t","TransactItems":[{"Put":{"TableName":"Other","Item":{"p":{"S":"b"}}}},{"Delete":{"TableName":"Indexed","Key":{` + item + `}}}]}`, "", ""},
+		{"DeleteItem", `{"TableName":"Other","Key":{"p":{"S":"a"}}}`, "", ""},
+		{"DeleteTable", `{"TableName":"Indexed"}`, "", ""},
+	} {
+		records.applied, records.durable = 0, 0
+		converse(t, e, []step{s})
+		if records.applied != 1 || records.durable != 1 {
+			t.Errorf("%s: %d steps, %d of them durable", s.operation, records.applied, records.durable)
+		}
+	}
+}
+
 // Concurrent writers of one item lose no update, and no transaction shows half.
 func TestConcurrentWriters(t *testing.T) {
 	e := newEngine(t, &memory{}, nil)
