@@ -23,13 +23,12 @@ func TestDynamoDBAgreesWithAnotherImplementation(t *testing.T) {
 // The tables of readings and connections work on both: on Fieldline with the key of
 // its data folder, on dynalite as far as it goes.
 func TestReadingsAndConnectionsInDynamoDB(t *testing.T) {
+	f := up(t, "--empty")
 	t.Run("Fieldline", func(t *testing.T) {
-		f := up(t, "--empty")
-		f.integrate("DYNAMODB_ENDPOINT=http://" + f.addresses.Control)
+		f.in(t).integrate("DYNAMODB_ENDPOINT=http://" + f.addresses.Control)
 	})
 	t.Run("dynalite", func(t *testing.T) {
-		f := up(t, "--empty")
-		f.integrate("DYNAMODB_ENDPOINT="+dynalite(t), "DYNAMODB_WITHOUT_TRANSACTIONS=1")
+		f.in(t).integrate("DYNAMODB_ENDPOINT="+dynalite(t), "DYNAMODB_LACKS=ReturnValuesOnConditionCheckFailure")
 	})
 }
 
@@ -40,7 +39,7 @@ func (f *fieldline) integrate(extra ...string) {
 	cmd.Dir = root(f.t, ".")
 	out := f.output(cmd)
 	f.t.Log(out)
-	if !strings.Contains(out, "--- PASS") {
+	if !strings.Contains(out, "--- PASS: TestReadingsComeBackByteForByte") { // it needs the DynamoDB
 		f.t.Errorf("nothing was tested:\n%s", out)
 	}
 }
