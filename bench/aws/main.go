@@ -1,7 +1,7 @@
 // Command aws measures the AWS side of Fieldline beside what it is compared to:
 //
 //   - tables: PutItem, GetItem and Query through the control address beside
-//     DynamoDB Local in memory, the same signed requests to both;
+//     dynalite in memory, the same signed requests to both;
 //   - functions: cold start and warm invocation of each Lambda zip, with its size;
 //   - broadcast: one reading pushed to many WebSocket connections by the Lambda
 //     ProcessIoTData beside the guide's loop, one post after another.
@@ -28,7 +28,7 @@ import (
 type settings struct {
 	fieldline   string
 	lambdas     string
-	local       string // starts DynamoDB Local: LOCAL PORT
+	peer        string // a script for node that serves DynamoDB: PEER PORT
 	python      string // an interpreter with boto3
 	requests    int    // a measurement of one table operation
 	connections int    // of the broadcast
@@ -40,7 +40,7 @@ func main() {
 	var s settings
 	flag.StringVar(&s.fieldline, "fieldline", "../bin/fieldline", "the program to measure")
 	flag.StringVar(&s.lambdas, "lambdas", "../bin/lambda", "folder of the Lambda zips")
-	flag.StringVar(&s.local, "dynamodb-local", "../compat/dynamodblocal/run", "command that starts DynamoDB Local on the port that it is given")
+	flag.StringVar(&s.peer, "peer", "../compat/dynalite.mjs", "script for node that serves another DynamoDB on the port that it is given")
 	flag.StringVar(&s.python, "python", "../compat/.venv/bin/python", "Python with boto3, for the guide's loop")
 	flag.IntVar(&s.requests, "requests", 4000, "requests a measurement of a table operation")
 	flag.IntVar(&s.connections, "connections", 2000, "WebSocket connections of the broadcast")

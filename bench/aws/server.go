@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -30,6 +31,7 @@ type endpoint struct {
 	name string
 	url  string
 	key  aws.Credentials
+	sign *v4.Signer // keeps the keys that it derives
 	http *http.Client
 	stop func() error
 }
@@ -59,9 +61,9 @@ func startFieldline(ctx context.Context, path string) (*endpoint, error) {
 	return newEndpoint("fieldline", "http://"+running.Addr, key, running.Stop), nil
 }
 
-// startLocal starts DynamoDB Local, which takes any key.
-func startLocal(ctx context.Context, command string) (*endpoint, error) {
-	dir, err := os.MkdirTemp("", "bench-local-")
+// startPeer starts the DynamoDB to compare with, which takes any key.
+func startPeer(ctx context.Context, script string) (*endpoint, error) {
+	dir, err := os.MkdirTemp("", "bench-peer-")
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +72,12 @@ func startLocal(ctx context.Context, command string) (*endpoint, error) {
 		return nil, err
 	}
 	_, port, _ := net.SplitHostPort(addr)
-	running, err := process.Start(exec.CommandContext(ctx, command, port), dir, func() (string, bool) {
+	cmd := exec.CommandContext(ctx, "node", script, port)
+	stdin, err := cmd.StdinPipe() // it ends with its input
+	if err != nil {
+		return nil, err
+	}
+	running, err := process.Start(cmd, dir, func() (string, bool) {
 		c, err := net.Dial("tcp", addr)
 		if err != nil {
 			return "", false
@@ -80,12 +87,13 @@ func startLocal(ctx context.Context, command string) (*endpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newEndpoint("DynamoDB Local", "http://"+running.Addr, aws.Credentials{AccessKeyID: "local", SecretAccessKey: "local"}, running.Stop), nil
+	stop := func() error { return errors.Join(stdin.Close(), running.Stop()) }
+	return newEndpoint("dynalite 4.0.0 (in memory)", "http://"+running.Addr, aws.Credentials{AccessKeyID: "peer", SecretAccessKey: "peer"}, stop), nil
 }
 
 func newEndpoint(name, url string, key aws.Credentials, stop func() error) *endpoint {
 	transport := &http.Transport{MaxIdleConnsPerHost: 256, MaxConnsPerHost: 256}
-	return &endpoint{name: name, url: url, key: key, http: &http.Client{Transport: transport, Timeout: 2 * time.Minute}, stop: stop}
+	return &endpoint{name: name, url: url, key: key, sign: v4.NewSigner(), http: &http.Client{Transport: transport, Timeout: 2 * time.Minute}, stop: stop}
 }
 
 // readKey reads an access key in the AWS shared-credentials format.
@@ -119,7 +127,7 @@ func (e *endpoint) call(ctx context.Context, service, method, path, target strin
 		r.Header.Set("X-Amz-Target", target)
 	}
 	sum := sha256.Sum256(body)
-	if err := v4.NewSigner().SignHTTP(ctx, e.key, r, hex.EncodeToString(sum[:]), service, region, time.Now()); err != nil {
+	if err := e.sign.SignHTTP(ctx, e.key, r, hex.EncodeToString(sum[:]), service, region, time.Now()); err != nil {
 		return nil, err
 	}
 	res, err := e.http.Do(r)

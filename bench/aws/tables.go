@@ -46,12 +46,12 @@ func measureTables(ctx context.Context, s settings, table *tabwriter.Writer) (er
 		return err
 	}
 	defer func() { err = errors.Join(err, ours.stop()) }()
-	local, err := startLocal(ctx, s.local)
+	peer, err := startPeer(ctx, s.peer)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, local.stop()) }()
-	servers := []*endpoint{local, ours}
+	defer func() { err = errors.Join(err, peer.stop()) }()
+	servers := []*endpoint{peer, ours}
 	for _, e := range servers {
 		if err := fill(ctx, e); err != nil {
 			return err

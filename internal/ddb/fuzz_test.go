@@ -10,7 +10,7 @@ import (
 )
 
 // FuzzValue checks that every value accepted is written so that it reads back equal,
-// and that what is refused is refused as invalid.
+// also as an expression's value, and that what is refused is refused as invalid.
 func FuzzValue(f *testing.F) {
 	for _, seed := range []string{
 		`{"S":"a\u00e9\n"}`, `{"N":"-1.50e2"}`, `{"B":"AAE="}`, `{"BOOL":true}`, `{"NULL":true}`,
@@ -29,6 +29,10 @@ func FuzzValue(f *testing.F) {
 		out := v.AppendJSON(nil)
 		if err := again.UnmarshalJSON(out); err != nil || !Equal(v, again) {
 			t.Errorf("%q became %q, which reads as %v, %v", in, out, again, err)
+		}
+		var values Values
+		if err := values.UnmarshalJSON([]byte(`{":v":` + string(in) + `}`)); err != nil || !Equal(v, values[":v"]) {
+			t.Errorf("%q as an expression's value is %v, %v", in, values, err)
 		}
 		stored := AppendItem(nil, Item{"v": v})
 		if i, err := DecodeItem(stored); err != nil || !Equal(v, i["v"]) {

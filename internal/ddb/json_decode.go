@@ -3,6 +3,7 @@ package ddb
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -37,6 +38,38 @@ func (i *Item) UnmarshalJSON(b []byte) error {
 		return err
 	}
 	*i = got
+	return nil
+}
+
+// Values are a request's ExpressionAttributeValues, by placeholder.
+type Values map[string]Value
+
+// UnmarshalJSON reads a JSON object of attribute values, and names the placeholder
+// of one that is not valid; null leaves v nil.
+func (v *Values) UnmarshalJSON(b []byte) error {
+	d := decoder{text: string(b)}
+	if d.literal("null") {
+		return d.end()
+	}
+	got := Values{}
+	err := d.sequence('{', '}', func() error {
+		key, err := d.name()
+		if err != nil {
+			return err
+		}
+		got[key], err = d.value(0)
+		if _, misshapen := errors.AsType[*ShapeError](err); err != nil && !misshapen {
+			err = invalidf("ExpressionAttributeValues contains invalid value: %v for key %s", err, key)
+		}
+		return err
+	})
+	if err == nil {
+		err = d.end()
+	}
+	if err != nil {
+		return err
+	}
+	*v = got
 	return nil
 }
 

@@ -81,7 +81,7 @@ func (in *BatchWriteItemInput) Check() error {
 		}
 		for _, w := range writes {
 			if (w.PutRequest == nil) == (w.DeleteRequest == nil) {
-				return invalid("Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported operations: PutRequest or DeleteRequest")
+				return invalid("Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes")
 			}
 			if w.PutRequest != nil && w.PutRequest.Item == nil {
 				return missing("requestItems." + table + ".member.putRequest.item")

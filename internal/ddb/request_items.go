@@ -1,6 +1,9 @@
 package ddb
 
-import "cmp"
+import (
+	"cmp"
+	"strconv"
+)
 
 // Write is one write of one item. Which of its members count is told by the
 // operation: Item is that of a put; Key that of the others; UpdateExpression that of
@@ -12,7 +15,7 @@ type Write struct {
 	UpdateExpression                    *string
 	ConditionExpression                 *string
 	ExpressionAttributeNames            map[string]string
-	ExpressionAttributeValues           Item
+	ExpressionAttributeValues           Values
 	ReturnValuesOnConditionCheckFailure string
 }
 
@@ -55,7 +58,7 @@ func (in *WriteInput) check(allowed ...string) error {
 		refuse(Member{"ReturnItemCollectionMetrics", in.ReturnItemCollectionMetrics == "SIZE"}),
 	)
 	if err == nil && oneOf("", in.ReturnValues, allowed...) != nil {
-		err = invalid("Return values set to invalid value")
+		err = invalid("ReturnValues can only be ALL_OLD or NONE")
 	}
 	return err
 }
@@ -178,14 +181,14 @@ type ReadInput struct {
 	ProjectionExpression      *string
 	FilterExpression          *string
 	ExpressionAttributeNames  map[string]string
-	ExpressionAttributeValues Item
+	ExpressionAttributeValues Values
 	ReturnConsumedCapacity    string
 	Legacy
 }
 
 func (in *ReadInput) check() error {
 	if in.Limit != nil && *in.Limit < 1 {
-		return unmet("limit", "…", "have value greater than or equal to 1")
+		return unmet("limit", strconv.Itoa(*in.Limit), "have value greater than or equal to 1")
 	}
 	err := cmp.Or(checkTableName(in.TableName), in.Legacy.check(), checkReturnCapacity(in.ReturnConsumedCapacity),
 		oneOf("select", in.Select, SelectSpecific, SelectCount, SelectAll, SelectProjected))
@@ -242,9 +245,9 @@ func (in *ScanInput) Check() error {
 	case in.TotalSegments == nil:
 		return invalid("The TotalSegments parameter is required but was not present in the request when Segment parameter is present")
 	case *in.TotalSegments < 1 || *in.TotalSegments > maxSegments:
-		return unmet("totalSegments", "…", "have value between 1 and 1000000")
+		return unmet("totalSegments", strconv.Itoa(*in.TotalSegments), "have value between 1 and 1000000")
 	case *in.Segment < 0:
-		return unmet("segment", "…", "have value greater than or equal to 0")
+		return unmet("segment", strconv.Itoa(*in.Segment), "have value greater than or equal to 0")
 	case *in.Segment >= *in.TotalSegments:
 		return invalidf("The Segment parameter is zero-based and must be less than parameter TotalSegments: Segment: %d is not less than TotalSegments: %d", *in.Segment, *in.TotalSegments)
 	}

@@ -3,6 +3,8 @@ package ddb
 import (
 	"cmp"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
 )
@@ -38,7 +40,18 @@ func (in *CreateTableInput) Check() error {
 		Member{"OnDemandThroughput", in.OnDemandThroughput},
 		Member{"ResourcePolicy", in.ResourcePolicy},
 		Member{"WarmThroughput", in.WarmThroughput},
-	), in.TableDefinition.Check(), checkTags(in.Tags))
+	), in.checkLists(), in.TableDefinition.Check(), checkTags(in.Tags))
+}
+
+// checkLists refuses lists of indexes that are given and empty.
+func (in *CreateTableInput) checkLists() error {
+	switch {
+	case in.LocalSecondaryIndexes != nil && len(in.LocalSecondaryIndexes) == 0:
+		return invalid("One or more parameter values were invalid: List of LocalSecondaryIndexes is empty")
+	case in.GlobalSecondaryIndexes != nil && len(in.GlobalSecondaryIndexes) == 0:
+		return invalid("One or more parameter values were invalid: List of GlobalSecondaryIndexes is empty")
+	}
+	return nil
 }
 
 // UpdateTableInput is the request of UpdateTable. A nil member changes nothing.
@@ -122,15 +135,13 @@ type TableInput struct{ TableName string }
 // Check tests the request.
 func (in *TableInput) Check() error { return checkTableName(in.TableName) }
 
-// checkTableName checks the name of a table that should be there.
+// checkTableName checks the name of a table that should be there. AWS takes its ARN
+// as well, which Fieldline refuses.
 func checkTableName(name string) error {
-	if name == "" {
-		return missing("tableName")
+	if strings.HasPrefix(name, "arn:") {
+		return fmt.Errorf("an ARN as TableName: %w by Fieldline; use the table's name", iot.ErrUnsupported)
 	}
-	if len(name) > 1024 {
-		return unmet("tableName", name, "have length less than or equal to 1024")
-	}
-	return nil
+	return checkName("tableName", name)
 }
 
 // ListTablesInput is the request of ListTables.
@@ -142,7 +153,7 @@ type ListTablesInput struct {
 // Check tests the request.
 func (in *ListTablesInput) Check() error {
 	if in.Limit != nil && (*in.Limit < 1 || *in.Limit > 100) {
-		return unmet("limit", "…", "have value between 1 and 100")
+		return unmet("limit", strconv.Itoa(*in.Limit), "have value between 1 and 100")
 	}
 	if in.ExclusiveStartTableName == "" {
 		return nil

@@ -1,6 +1,7 @@
 package ddb
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -92,12 +93,13 @@ func (d *TableDefinition) Check() error {
 	if err := checkSchema(d.KeySchema); err != nil {
 		return err
 	}
-	for _, a := range d.AttributeDefinitions {
+	for i, a := range d.AttributeDefinitions {
+		member := fmt.Sprintf("attributeDefinitions.%d.member.", i+1)
 		if !slices.Contains([]string{"S", "N", "B"}, a.AttributeType) {
-			return unmet("attributeDefinitions.member.attributeType", a.AttributeType, "satisfy enum value set: [B, N, S]")
+			return unmet(member+"attributeType", a.AttributeType, "satisfy enum value set: [B, N, S]")
 		}
 		if n := len(a.AttributeName); n == 0 || n > 255 {
-			return unmet("attributeDefinitions.member.attributeName", a.AttributeName, "have length between 1 and 255")
+			return unmet(member+"attributeName", a.AttributeName, "have length between 1 and 255")
 		}
 	}
 	if err := d.checkIndexes(); err != nil {

@@ -91,7 +91,7 @@ func Sign(r *http.Request, body []byte, c Credentials, service, region string, a
 	}
 	slices.Sort(s.headers)
 	r.Header.Set("Authorization", fmt.Sprintf("%s Credential=%s, SignedHeaders=%s, Signature=%s",
-		algorithm, s.scope.credential(), strings.Join(s.headers, ";"), s.compute(r, payload, c.SecretAccessKey)))
+		algorithm, s.scope.credential(), strings.Join(s.headers, ";"), s.compute(r, payload, s.scope.key(c.SecretAccessKey))))
 }
 
 // Presign signs r, which must have no body, in its query: until at+expires
@@ -114,7 +114,7 @@ func Presign(r *http.Request, c Credentials, service, region string, at time.Tim
 	if service == "s3" {
 		payload = unsignedPayload
 	}
-	r.URL.RawQuery += "&X-Amz-Signature=" + s.compute(r, payload, c.SecretAccessKey)
+	r.URL.RawQuery += "&X-Amz-Signature=" + s.compute(r, payload, s.scope.key(c.SecretAccessKey))
 }
 
 // signature is what a request says about its signature.
@@ -135,21 +135,31 @@ func newSignature(c Credentials, service, region string, at time.Time) signature
 	}
 }
 
-// compute returns the signature of r in hexadecimal.
-func (s *signature) compute(r *http.Request, payload, secret string) string {
+// compute returns the signature of r in hexadecimal, by the scope's key.
+func (s *signature) compute(r *http.Request, payload string, key []byte) string {
 	text := strings.Join([]string{
 		algorithm,
 		s.at.UTC().Format(timeFormat),
 		s.scope.String(),
 		hashHex([]byte(s.canonicalRequest(r, payload))),
 	}, "\n")
+	return hex.EncodeToString(authenticate(key, text))
+}
+
+// key derives the key that signs within the scope from the access key's secret.
+func (s Scope) key(secret string) []byte {
 	key := []byte("AWS4" + secret)
-	for _, part := range []string{s.scope.Date, s.scope.Region, s.scope.Service, terminator, text} {
-		mac := hmac.New(sha256.New, key)
-		mac.Write([]byte(part)) // never fails
-		key = mac.Sum(nil)
+	for _, part := range []string{s.Date, s.Region, s.Service, terminator} {
+		key = authenticate(key, part)
 	}
-	return hex.EncodeToString(key)
+	return key
+}
+
+// authenticate returns the HMAC of text.
+func authenticate(key []byte, text string) []byte {
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte(text)) // never fails
+	return mac.Sum(nil)
 }
 
 func hashHex(data []byte) string {

@@ -16,12 +16,15 @@ const (
 	maxExpires = 7 * 24 * time.Hour // of a presigned URL
 )
 
-// Verifier checks signatures. Its fields do not change once it is in use.
+// Verifier checks signatures. Its fields do not change once it is in use, and it is
+// not copied then.
 type Verifier struct {
 	// Secret returns the secret of an access key; ok is false when there is no
 	// such key.
 	Secret func(accessKeyID string) (secret string, ok bool)
 	Now    func() time.Time // nil: time.Now
+
+	derived derivedKeys
 }
 
 // Error says why a signature is refused. Code is the name that AWS's query
@@ -81,8 +84,15 @@ func (v *Verifier) verify(r *http.Request, body []byte, s *signature) error {
 	if !ok {
 		return refuse(CodeUnknownKey, "The security token included in the request is invalid: there is no access key %q.", s.scope.AccessKeyID)
 	}
-	if !hmac.Equal([]byte(s.compute(r, payload, secret)), []byte(s.hex)) {
+	key, kept := v.derived.get(s.scope, secret)
+	if !kept {
+		key = s.scope.key(secret)
+	}
+	if !hmac.Equal([]byte(s.compute(r, payload, key)), []byte(s.hex)) {
 		return refuse(CodeMismatch, "The request signature we calculated does not match the signature you provided. Check your secret access key and signing method.")
+	}
+	if !kept {
+		v.derived.put(s.scope, secret, key)
 	}
 	return nil
 }

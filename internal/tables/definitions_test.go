@@ -72,6 +72,7 @@ func TestTablesThatCannotBe(t *testing.T) {
 		{"no capacity", `{"TableName":"abc",` + key + `,` + attribute + `}`, "must both be specified"},
 		{"capacity that is not paid for", `{"TableName":"abc","BillingMode":"PAY_PER_REQUEST","ProvisionedThroughput":{"ReadCapacityUnits":1,"WriteCapacityUnits":1},` + key + `,` + attribute + `}`, "Neither ReadCapacityUnits nor"},
 		{"a stream", `{"TableName":"abc","BillingMode":"PAY_PER_REQUEST","StreamSpecification":{"StreamEnabled":true},` + key + `,` + attribute + `}`, "member StreamSpecification: not supported"},
+		{"a list of no indexes", `{"TableName":"abc","BillingMode":"PAY_PER_REQUEST",` + key + `,` + attribute + `,"GlobalSecondaryIndexes":[]}`, "List of GlobalSecondaryIndexes is empty"},
 		{"a local index without a sort key", `{"TableName":"abc","BillingMode":"PAY_PER_REQUEST",` + key + `,` + attribute + `,"LocalSecondaryIndexes":[{"IndexName":"xxx","KeySchema":[{"AttributeName":"p","KeyType":"HASH"}],"Projection":{"ProjectionType":"ALL"}}]}`, "does not have a range key"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
