@@ -14,7 +14,7 @@ WEB_SOURCES := $(shell find web/src web/public -type f 2>/dev/null) web/index.ht
 # The race detector needs cgo and so a C compiler; without one the tests run without it.
 RACE := $(if $(shell command -v cc),-race)
 
-.PHONY: up build lambda lambda-check web test test-go test-fuzz test-web compat check bench-mqtt clean
+.PHONY: up build lambda lambda-check deploy sam web test test-go test-fuzz test-web compat check bench-mqtt clean
 
 up: build ## build and run the whole pipeline with the guide's device
 	bin/fieldline up --demo
@@ -44,6 +44,18 @@ lambda-check: lambda ## builds the zips again, without the build cache, and comp
 	GOCACHE=$$again/cache $(MAKE) --no-print-directory lambda LAMBDA_OUT=$$again; \
 	for zip in $(LAMBDA_OUT)/*.zip; do cmp $$zip $$again/$$(basename $$zip); done; \
 	echo "$$(ls $(LAMBDA_OUT)/*.zip | wc -l) zips are reproducible"
+
+STACK    ?= fieldline
+TEMPLATE  = deploy/aws/template.yaml
+
+# PARAMETERS="Buffer=kinesis …" are the template's (docs/aws.md).
+deploy: sam lambda ## builds the zips, checks the template and deploys it to AWS as STACK
+	sam validate --lint --template-file $(TEMPLATE)
+	sam deploy --template-file $(TEMPLATE) --stack-name $(STACK) --capabilities CAPABILITY_IAM --resolve-s3 --no-fail-on-empty-changeset \
+	  $(if $(PARAMETERS),--parameter-overrides $(PARAMETERS))
+
+sam:
+	@command -v sam >/dev/null || { echo "make deploy needs the AWS SAM CLI (sam): pip install aws-sam-cli, or https://docs.aws.amazon.com/serverless-application-model/" >&2; exit 1; }
 
 web: web/dist/index.html ## the dashboard
 

@@ -61,43 +61,44 @@ func measureBroadcast(ctx context.Context, s settings, table *tabwriter.Writer) 
 	return nil
 }
 
-// createStack makes the tables, the functions and the WebSocket API, and returns
-// its address and id.
+// createStack makes the tables, the WebSocket API and the functions, and returns
+// the API's address and id.
 func createStack(ctx context.Context, s settings, e *endpoint) (url, api string, err error) {
-	var made struct{ APIID, APIEndpoint, IntegrationID string }
 	if err := createTables(ctx, e); err != nil {
 		return "", "", err
 	}
-	v2 := func(path string, in any) error {
-		return e.ask(ctx, "apigateway", "POST", "/v2/apis"+path, "", in, &made)
-	}
-	if err := v2("", map[string]any{"name": "bench", "protocolType": "WEBSOCKET", "routeSelectionExpression": "$request.body.action"}); err != nil {
+	var made struct{ APIID, APIEndpoint string }
+	err = e.ask(ctx, "apigateway", "POST", "/v2/apis", "", map[string]any{
+		"name": "bench", "protocolType": "WEBSOCKET", "routeSelectionExpression": "$request.body.action",
+	}, &made)
+	if err != nil {
 		return "", "", err
 	}
-	api, url = made.APIID, made.APIEndpoint+"/prod"
-	for _, l := range lambdas()[:3] {
-		if err := createFunction(ctx, s, e, l, map[string]string{"WEBSOCKET_API_ID": api}); err != nil {
-			return "", "", err
+	for _, l := range lambdas() {
+		err := createFunction(ctx, s, e, l, map[string]string{"WEBSOCKET_API_ID": made.APIID})
+		if err == nil && l.route != "" {
+			err = serveRoute(ctx, e, made.APIID, l)
 		}
-		permission := map[string]string{"StatementId": "api", "Action": "lambda:InvokeFunction", "Principal": "apigateway.amazonaws.com"}
-		if err := e.ask(ctx, "lambda", "POST", "/2015-03-31/functions/"+l.name+"/policy", "", permission, nil); err != nil {
-			return "", "", err
-		}
-		key, routed := map[string]string{"OnConnect": "$connect", "OnDisconnect": "$disconnect"}[l.name], true
-		if key == "" {
-			routed = false
-		}
-		if !routed {
-			continue
-		}
-		if err := v2("/"+api+"/integrations", map[string]any{"integrationType": "AWS_PROXY", "integrationUri": "arn:aws:lambda:" + region + ":123456789012:function:" + l.name}); err != nil {
-			return "", "", err
-		}
-		if err := v2("/"+api+"/routes", map[string]any{"routeKey": key, "target": "integrations/" + made.IntegrationID}); err != nil {
+		if err != nil {
 			return "", "", err
 		}
 	}
-	return url, api, v2("/"+api+"/stages", map[string]any{"stageName": "prod", "autoDeploy": true})
+	err = e.ask(ctx, "apigateway", "POST", "/v2/apis/"+made.APIID+"/stages", "", map[string]any{"stageName": "prod", "autoDeploy": true}, nil)
+	return made.APIEndpoint + "/prod", made.APIID, err
+}
+
+// serveRoute has a function serve its route of an API.
+func serveRoute(ctx context.Context, e *endpoint, api string, l lambda) error {
+	permission := map[string]string{"StatementId": "api", "Action": "lambda:InvokeFunction", "Principal": "apigateway.amazonaws.com"}
+	if err := e.ask(ctx, "lambda", "POST", "/2015-03-31/functions/"+l.name+"/policy", "", permission, nil); err != nil {
+		return err
+	}
+	var made struct{ IntegrationID string }
+	integration := map[string]any{"integrationType": "AWS_PROXY", "integrationUri": "arn:aws:lambda:" + region + ":123456789012:function:" + l.name}
+	if err := e.ask(ctx, "apigateway", "POST", "/v2/apis/"+api+"/integrations", "", integration, &made); err != nil {
+		return err
+	}
+	return e.ask(ctx, "apigateway", "POST", "/v2/apis/"+api+"/routes", "", map[string]any{"routeKey": l.route, "target": "integrations/" + made.IntegrationID}, nil)
 }
 
 // audience is the connected clients. Each tells of every frame that it gets.

@@ -14,18 +14,19 @@ import (
 // warmInvocations are measured for each function.
 const warmInvocations = 200
 
-// lambda is one of the Lambda zips, with an event that it takes.
+// lambda is one of the Lambda zips, with the route of a WebSocket API that it
+// serves ("" for none) and an event that it takes.
 type lambda struct {
-	name, zip, event string
+	name, zip, route, event string
 }
 
 func lambdas() []lambda {
 	const connection = `"requestContext":{"connectionId":"bench=","routeKey":"$%s","eventType":"%s","stage":"prod","apiId":"a123456789"}`
 	return []lambda{
-		{"ProcessIoTData", "process_iot", `{"device_id":"bench","temperature":24.85,"ts":1700000000}`},
-		{"OnConnect", "on_connect", "{" + fmt.Sprintf(connection, "connect", "CONNECT") + "}"},
-		{"OnDisconnect", "on_disconnect", "{" + fmt.Sprintf(connection, "disconnect", "DISCONNECT") + "}"},
-		{"FetchIoTData", "fetch_iot", `{"version":"2.0","queryStringParameters":{"device_id":"bench"}}`},
+		{"ProcessIoTData", "process_iot", "", `{"device_id":"bench","temperature":24.85,"ts":1700000000}`},
+		{"OnConnect", "on_connect", "$connect", "{" + fmt.Sprintf(connection, "connect", "CONNECT") + "}"},
+		{"OnDisconnect", "on_disconnect", "$disconnect", "{" + fmt.Sprintf(connection, "disconnect", "DISCONNECT") + "}"},
+		{"FetchIoTData", "fetch_iot", "", `{"version":"2.0","queryStringParameters":{"device_id":"bench"}}`},
 	}
 }
 

@@ -1,10 +1,14 @@
 package main
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -18,8 +22,23 @@ type deployment struct {
 }
 
 func functionCommand(t *target) *cobra.Command {
-	return group("function", "Deploy and delete functions of one's own", "  fieldline function deploy hello --from build/hello\n  fieldline function delete hello",
+	return group("function", "List, deploy, invoke and delete functions", "  fieldline function deploy hello --from build/hello\n  fieldline function invoke hello '{\"name\":\"you\"}'",
+		&cobra.Command{
+			Use: "list", Short: "List functions, built-in ones too", Example: "  fieldline function list", Args: cobra.NoArgs,
+			RunE: func(c *cobra.Command, _ []string) error { return t.listFunctions(c) },
+		},
+		&cobra.Command{
+			Use: "show NAME", Short: "Print a function's configuration as AWS answers it", Example: "  fieldline function show ProcessIoTData", Args: cobra.ExactArgs(1),
+			RunE: func(c *cobra.Command, args []string) error {
+				var configuration json.RawMessage
+				if err := t.call(c.Context(), request{service: "lambda", method: "GET", path: functionPath(args[0]) + "/configuration"}, nil, &configuration); err != nil {
+					return err
+				}
+				return printIndented(c, configuration)
+			},
+		},
 		t.functionDeploy(),
+		t.functionInvoke(),
 		&cobra.Command{
 			Use: "delete NAME", Short: "Delete a function; a built-in one of its name stands again", Example: "  fieldline function delete hello", Args: cobra.ExactArgs(1),
 			RunE: func(c *cobra.Command, args []string) error {
@@ -69,4 +88,96 @@ func (t *target) deploy(c *cobra.Command, name string, d *deployment) error {
 	}
 	_, err = fmt.Fprintln(c.OutOrStdout(), deployed.FunctionArn)
 	return err
+}
+
+func (t *target) listFunctions(c *cobra.Command) error {
+	out := newRows(c.OutOrStdout(), "FUNCTION", "RUNTIME", "MB", "SECONDS", "CHANGED", "DESCRIPTION")
+	query := url.Values{}
+	for {
+		var page struct {
+			Functions  []json.RawMessage
+			NextMarker string
+		}
+		if err := t.call(c.Context(), request{service: "lambda", method: "GET", path: "/2015-03-31/functions", query: query}, nil, &page); err != nil {
+			return out.end(err)
+		}
+		for _, raw := range page.Functions {
+			var f struct {
+				FunctionName, Runtime, LastModified, Description string
+				MemorySize, Timeout                              int
+			}
+			if err := json.Unmarshal(raw, &f); err != nil {
+				return out.end(err)
+			}
+			out.add(raw, f.FunctionName, f.Runtime, strconv.Itoa(f.MemorySize), strconv.Itoa(f.Timeout), f.LastModified, f.Description)
+		}
+		if page.NextMarker == "" {
+			return out.end(nil)
+		}
+		query.Set("Marker", page.NextMarker)
+	}
+}
+
+func (t *target) functionInvoke() *cobra.Command {
+	var later bool
+	c := &cobra.Command{
+		Use: "invoke NAME [EVENT]", Short: "Run a function on an event and print its answer",
+		Long: `Runs a function on an event, JSON ({} when there is none; - reads it from standard
+input), and prints its answer. What the function logged goes to standard error. When
+the function fails, its error is the answer and the exit status is 1.`,
+		Example: "  fieldline function invoke FetchIoTData '{\"queryStringParameters\":{\"device_id\":\"MyDevice001\"}}'\n  fieldline function invoke hello - <event.json",
+		Args:    cobra.RangeArgs(1, 2),
+		RunE: func(c *cobra.Command, args []string) error {
+			event := []byte("{}")
+			if len(args) == 2 {
+				event = []byte(args[1])
+			}
+			if string(event) == "-" {
+				var err error
+				if event, err = io.ReadAll(c.InOrStdin()); err != nil {
+					return err
+				}
+			}
+			if later {
+				return t.invokeLater(c, args[0], event)
+			}
+			return t.invoke(c, args[0], event)
+		},
+	}
+	c.Flags().BoolVar(&later, "async", false, "have it run later, with retries, and do not wait for its answer")
+	return c
+}
+
+func (t *target) invokeLater(c *cobra.Command, name string, event []byte) error {
+	return t.call(c.Context(), request{
+		service: "lambda", method: "POST", path: functionPath(name) + "/invocations", body: event,
+		header: map[string]string{"X-Amz-Invocation-Type": "Event"},
+	}, nil, nil)
+}
+
+func (t *target) invoke(c *cobra.Command, name string, event []byte) error {
+	res, err := t.send(c.Context(), request{
+		service: "lambda", method: "POST", path: functionPath(name) + "/invocations", body: event,
+		header: map[string]string{"X-Amz-Log-Type": "Tail"},
+	})
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(res.Body)
+	if err != nil {
+		return err
+	}
+	tail, err := base64.StdEncoding.DecodeString(res.Header.Get("X-Amz-Log-Result"))
+	if err != nil {
+		return fmt.Errorf("the log of %s: %w", name, err)
+	}
+	_, _ = c.ErrOrStderr().Write(tail)
+	if _, err := fmt.Fprintf(c.OutOrStdout(), "%s\n", answer); err != nil {
+		return err
+	}
+	if res.Header.Get("X-Amz-Function-Error") != "" {
+		return fmt.Errorf("function %s failed", name)
+	}
+	return nil
 }

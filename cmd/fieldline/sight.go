@@ -49,7 +49,7 @@ func logsCommand(t *target) *cobra.Command {
 	c := &cobra.Command{
 		Use:     "logs FUNCTION [--follow]",
 		Short:   "Print what a function logged",
-		Long:    "Prints the latest lines that a function logged since the server started. What\nProcessIoTData is handed is logged when the server runs with --log-level debug.",
+		Long:    "Prints the latest lines that a function logged; they outlive a restart of the server.\nWhat ProcessIoTData is handed is logged when the server runs with --log-level debug.",
 		Example: "  fieldline logs ProcessIoTData --follow",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {

@@ -72,7 +72,7 @@ func (o *upOptions) define(f *pflag.FlagSet) {
 	f.StringVar(&s.Account.Region, "region", s.Account.Region, "AWS region that ARNs carry")
 	f.StringVar(&s.Account.ID, "account-id", s.Account.ID, "AWS account that ARNs carry")
 	f.StringArrayVar(&s.Hostnames, "hostname", s.Hostnames, "name in the server certificate; may be repeated, the first is what describe-endpoint answers")
-	f.BoolVar(&s.Empty, "empty", false, "start without the guide's stack, like a new account")
+	f.BoolVar(&s.Empty, "empty", false, "have a fresh data folder begin without the guide's stack, like a new account")
 	f.BoolVar(&s.TrustDeviceID, "trust-device-id", false, "take readings whose device_id is not the publishing thing")
 	f.BoolVar(&s.AWSStrict, "aws-strict", false, "AWS's quotas and refusals exactly")
 	f.DurationVar(&s.Retention, "retention", 0, "how long history is kept, such as 720h; 0 is for ever")

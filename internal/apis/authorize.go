@@ -117,7 +117,7 @@ func (e *Engine) authorizeByFunction(r *http.Request, st *stage, rt *route, reso
 	if !ok {
 		return unauthorized()
 	}
-	key := strings.Join(values, "\x00")
+	key := resultKey(values)
 	answer, kept := rt.results.get(key)
 	if !kept || z.ResultTTL == 0 {
 		var err error
@@ -158,7 +158,7 @@ func (e *Engine) askAuthorizer(ctx context.Context, st *stage, z *iot.APIAuthori
 	began := e.cfg.Now()
 	payload, err := e.call(ctx, st, function, e.executeARN(st.apiID, "authorizers/"+z.ID), authorizerTimeout, id, event)
 	if err != nil {
-		if errors.Is(err, errFailed) && strings.Contains(err.Error(), `"errorMessage":"Unauthorized"`) {
+		if f, ok := errors.AsType[*failure](err); ok && f.message() == "Unauthorized" {
 			return answer, errUnauthorized
 		}
 		return answer, err

@@ -2,7 +2,6 @@ package apis
 
 import (
 	"fmt"
-	"net/url"
 	"strings"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
@@ -44,14 +43,14 @@ func (e *Engine) checkAuthorizer(a *api, id string, z *iot.APIAuthorizer) error 
 	webSocket := a.doc.Protocol == iot.APIWebSocket
 	switch {
 	case z.Type == iot.AuthorizerJWT && !webSocket:
-		return checkJWTAuthorizer(z)
+		return e.checkJWTAuthorizer(z)
 	case z.Type == iot.AuthorizerRequest:
 		return e.checkRequestAuthorizer(z, webSocket)
 	}
 	return invalid("authorizerType is REQUEST or, for HTTP APIs, JWT, not %q", z.Type)
 }
 
-func checkJWTAuthorizer(z *iot.APIAuthorizer) error {
+func (e *Engine) checkJWTAuthorizer(z *iot.APIAuthorizer) error {
 	if z.URI != "" || z.SimpleResponses || z.PayloadFormat != "" || z.ResultTTL != 0 {
 		return invalid("authorizerUri, enableSimpleResponses, authorizerPayloadFormatVersion and authorizerResultTtlInSeconds are for authorizers of type REQUEST")
 	}
@@ -61,10 +60,7 @@ func checkJWTAuthorizer(z *iot.APIAuthorizer) error {
 	if z.JWT == nil || len(z.JWT.Audience) == 0 {
 		return invalid("an authorizer of type JWT needs jwtConfiguration with issuer and audience")
 	}
-	if u, err := url.Parse(z.JWT.Issuer); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
-		return invalid("the issuer of jwtConfiguration is an URL, not %q", z.JWT.Issuer)
-	}
-	return nil
+	return e.cfg.Identities.CheckJWT(z.JWT.Issuer, z.JWT.Audience)
 }
 
 func (e *Engine) checkRequestAuthorizer(z *iot.APIAuthorizer, webSocket bool) error {

@@ -36,6 +36,9 @@ type Functions interface {
 
 // Identities verifies who calls a route.
 type Identities interface {
+	// CheckJWT returns an error wrapping [iot.ErrInvalid] for an issuer or audiences
+	// whose tokens VerifyJWT would never take.
+	CheckJWT(issuer string, audiences []string) error
 	// VerifyJWT returns the claims of a token of the issuer for one of the
 	// audiences; its error wraps [iot.ErrDenied].
 	VerifyJWT(ctx context.Context, issuer string, audiences []string, token string) (claims map[string]any, err error)
@@ -56,9 +59,14 @@ type Config struct {
 	Endpoint func() string
 	// Connections answers requests for /{stage}/@connections/{id}; nil answers 404.
 	Connections http.Handler
+	// Throttle refuses a request of an HTTP API by an error; nil refuses none.
+	Throttle func(r *http.Request) error
 	// BuiltIn are the APIs of the server's own stack: shown and served, but not
 	// changed.
 	BuiltIn []BuiltIn
+	// PrivateCookie is a cookie of the gateway's own, which nobody behind an API is
+	// shown; "" is none.
+	PrivateCookie string
 	// ProxyTransport reaches the servers of HTTP_PROXY integrations; nil is
 	// http.DefaultTransport.
 	ProxyTransport http.RoundTripper
@@ -75,6 +83,7 @@ type Engine struct {
 	mu   sync.Mutex // of changes, and of apis
 	apis map[string]*api
 
+	held     atomic.Int64                                 // bytes of bodies, of the calls at work
 	served   atomic.Pointer[map[string]map[string]*stage] // by API and stage; immutable
 	messages sync.WaitGroup                               // messages of sockets that functions are at work on
 }

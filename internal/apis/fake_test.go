@@ -122,7 +122,7 @@ func answers(payload string) func(context.Context, []byte) (iot.Answer, error) {
 // fails is a function that raises an error.
 func fails(message string) func(context.Context, []byte) (iot.Answer, error) {
 	return func(context.Context, []byte) (iot.Answer, error) {
-		return iot.Answer{Error: "Unhandled", Payload: fmt.Appendf(nil, `{"errorMessage":%q}`, message)}, nil
+		return iot.Answer{Error: "Unhandled", Payload: fmt.Appendf(nil, `{"errorMessage": %q}`, message)}, nil
 	}
 }
 
@@ -134,6 +134,13 @@ func hangs(ctx context.Context, _ []byte) (iot.Answer, error) {
 
 // identities take the token "good" and the header that says that it is signed.
 type identities struct{}
+
+func (identities) CheckJWT(issuer string, _ []string) error {
+	if !strings.HasPrefix(issuer, "https://") {
+		return fmt.Errorf("issuer %q: %w", issuer, iot.ErrInvalid)
+	}
+	return nil
+}
 
 func (identities) VerifyJWT(_ context.Context, issuer string, audiences []string, token string) (map[string]any, error) {
 	if issuer != "https://issuer.example" || !slices.Contains(audiences, "app") || token != "good" {

@@ -2,6 +2,7 @@ package apis
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -89,7 +90,7 @@ type results struct {
 	now func() time.Time
 
 	mu   sync.Mutex
-	kept map[string]result
+	kept map[[sha256.Size]byte]result
 }
 
 type result struct {
@@ -99,18 +100,25 @@ type result struct {
 
 const mostResults = 1000
 
-func newResults(now func() time.Time) *results {
-	return &results{now: now, kept: make(map[string]result)}
+// resultKey is the digest of an authorizer's identity sources: they are of any
+// length, and often secret.
+func resultKey(values []string) [sha256.Size]byte {
+	text, _ := json.Marshal(values) // texts always marshal
+	return sha256.Sum256(text)
 }
 
-func (k *results) get(key string) (authorizerAnswer, bool) {
+func newResults(now func() time.Time) *results {
+	return &results{now: now, kept: make(map[[sha256.Size]byte]result)}
+}
+
+func (k *results) get(key [sha256.Size]byte) (authorizerAnswer, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	r, ok := k.kept[key]
 	return r.answer, ok && k.now().Before(r.until)
 }
 
-func (k *results) put(key string, a authorizerAnswer, ttl time.Duration) {
+func (k *results) put(key [sha256.Size]byte, a authorizerAnswer, ttl time.Duration) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if len(k.kept) >= mostResults {

@@ -3,18 +3,11 @@ package apis
 import (
 	"context"
 	"errors"
-	"io"
 	"net/http"
-	"time"
+	"slices"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
 )
-
-// maxPayload is API Gateway's limit on a request and an answer, in bytes.
-const maxPayload = 10 << 20
-
-// bodyTimeout is how long a client may take to send its body.
-const bodyTimeout = 30 * time.Second
 
 // internalError is what clients of HTTP APIs are told of failures.
 const internalError = "Internal Server Error"
@@ -28,6 +21,7 @@ type call struct {
 	path       string // escaped, behind the stage's name
 	parameters map[string]string
 	body       []byte
+	held       held
 	grant      grant
 }
 
@@ -35,6 +29,11 @@ type call struct {
 func (e *Engine) serveHTTP(w http.ResponseWriter, r *http.Request, st *stage, path string) {
 	id := newRequestID()
 	w.Header().Set("Apigw-Requestid", id)
+	if e.cfg.Throttle != nil && e.cfg.Throttle(r) != nil {
+		w.Header().Set("Retry-After", "1")
+		refuse(w, http.StatusTooManyRequests, "Too Many Requests")
+		return
+	}
 	cors := st.spec.CORS
 	if cors != nil && isPreflight(r) {
 		answerPreflight(w, r, cors)
@@ -52,33 +51,47 @@ func (e *Engine) serveHTTP(w http.ResponseWriter, r *http.Request, st *stage, pa
 		refuse(w, http.StatusTooManyRequests, "Too Many Requests")
 		return
 	}
-	body, err := readBody(w, r)
-	if err != nil {
-		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-			refuse(w, http.StatusRequestEntityTooLarge, "Request Entity Too Large")
-		}
-		return // or the client is gone
+	c := &call{st: st, rt: rt, http: withoutCookie(r, e.cfg.PrivateCookie), id: id, path: path, parameters: parameters, held: held{all: &e.held}}
+	defer c.held.release()
+	steps := []func(http.ResponseWriter, *call) bool{e.admit, e.takeBody} // a stranger's body is not read
+	if rt.Authorization == iot.AuthorizeIAM {                             // but what he signed includes it
+		slices.Reverse(steps)
 	}
-	c := &call{st: st, rt: rt, http: r, id: id, path: path, parameters: parameters, body: body}
-	if c.grant = e.authorizeCall(c); c.grant.refused() {
-		if c.grant.header != "" {
-			w.Header().Set("WWW-Authenticate", c.grant.header)
+	for _, step := range steps {
+		if !step(w, c) {
+			return
 		}
-		refuse(w, c.grant.status, c.grant.message)
-		return
 	}
 	e.integrate(w, c)
 }
 
-// readBody reads the whole body, of at most maxPayload bytes, in bodyTimeout.
-func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout)) // tests' writers have none
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPayload))
-	if err == nil {
-		_ = control.SetReadDeadline(time.Time{})
+// withoutCookie returns a request without a cookie that is none of its API's.
+func withoutCookie(r *http.Request, name string) *http.Request {
+	if _, err := r.Cookie(name); err != nil {
+		return r
 	}
-	return body, err
+	all := r.Cookies()
+	r = r.Clone(r.Context())
+	r.Header.Del("Cookie")
+	for _, c := range all {
+		if c.Name != name {
+			r.AddCookie(c)
+		}
+	}
+	return r
+}
+
+// admit asks who calls, or answers that he may not.
+func (e *Engine) admit(w http.ResponseWriter, c *call) (ok bool) {
+	c.grant = e.authorizeCall(c)
+	if c.grant.refused() {
+		if c.grant.header != "" {
+			w.Header().Set("WWW-Authenticate", c.grant.header)
+		}
+		refuse(w, c.grant.status, c.grant.message)
+		return false
+	}
+	return true
 }
 
 func (e *Engine) authorizeCall(c *call) grant {

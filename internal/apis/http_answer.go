@@ -28,8 +28,8 @@ type statusCode int
 // UnmarshalJSON implements json.Unmarshaler.
 func (c *statusCode) UnmarshalJSON(text []byte) error {
 	n, err := strconv.Atoi(strings.Trim(string(text), `"`))
-	if err != nil || n < 100 || n > 599 {
-		return fmt.Errorf("statusCode %s is none of HTTP: %w", text, iot.ErrInvalid)
+	if err != nil || n < 200 || n > 599 {
+		return fmt.Errorf("statusCode %s is not 200 to 599: %w", text, iot.ErrInvalid)
 	}
 	*c = statusCode(n)
 	return nil

@@ -2,6 +2,7 @@ package apis
 
 import (
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -68,6 +69,7 @@ func TestAnswersOfFunctions(t *testing.T) {
 		{"a text", `"hi"`, 200, "application/json", "hi"},
 		{"bad base64", `{"statusCode":200,"body":"%","isBase64Encoded":true}`, 500, "application/json", `{"message":"Internal Server Error"}`},
 		{"a status that is none", `{"statusCode":7}`, 500, "application/json", `{"message":"Internal Server Error"}`},
+		{"a status that is not final", `{"statusCode":101}`, 500, "application/json", `{"message":"Internal Server Error"}`},
 		{"no JSON", `oops`, 500, "application/json", `{"message":"Internal Server Error"}`},
 	}
 	for _, tt := range tests {
@@ -162,6 +164,9 @@ func TestAuthorizationOfRequests(t *testing.T) {
 			t.Errorf("%s: the event lacks %s: %s", tt.path, tt.event, w.functions.last(t))
 		}
 	}
+	if resultKey([]string{"a", "b"}) == resultKey([]string{"a,b"}) || resultKey([]string{"a\x00", "b"}) == resultKey([]string{"a", "\x00b"}) {
+		t.Error("callers with other identity sources share a result")
+	}
 	before := w.functions.invoked()
 	w.ask("GET", "/"+api+"/prod/z", "", "X-Key", "k")
 	if n := w.functions.invoked() - before; n != 1 {
@@ -198,18 +203,70 @@ func TestRequestsAreForwarded(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		w.WriteHeader(http.StatusTeapot)
-		io.WriteString(w, r.Method+" "+r.URL.RequestURI()+" "+string(body))
+		io.WriteString(w, r.Method+" "+r.URL.RequestURI()+" "+r.Header.Get("Cookie")+" "+string(body))
 	}))
 	defer server.Close()
-	w := newWorld(t, nil)
+	var log strings.Builder
+	w := newWorld(t, func(c *Config) {
+		c.PrivateCookie, c.Log = "session", slog.New(slog.NewTextHandler(&log, nil))
+	})
 	id := need[iot.API](t)(w.CreateAPI(iot.APISpec{Name: "p", Protocol: iot.APIHTTP, QuickCreateTarget: server.URL, QuickCreateRoute: "ANY /"})).ID
-	w.route(id, iot.APIRouteSpec{Key: "ANY /in/{proxy+}"}, iot.APIIntegrationSpec{Type: iot.IntegrateHTTP, Method: "ANY", URI: server.URL + "/out/{proxy}"})
-	if rec := w.ask("PUT", "/"+id+"/in/a/b%3F?q=1", "x"); rec.Code != 418 || rec.Body.String() != "PUT /out/a/b%3F?q=1 x" {
-		t.Errorf("%d %s", rec.Code, rec.Body)
+	for key, path := range map[string]string{"ANY /in/{proxy+}": "/out/{proxy}", "GET /one/{id}": "/item/{id}/x?id={id}"} {
+		w.route(id, iot.APIRouteSpec{Key: key}, iot.APIIntegrationSpec{Type: iot.IntegrateHTTP, Method: "ANY", URI: server.URL + path})
+	}
+	for target, want := range map[string]string{
+		"/in/a/b%3F?q=1":        "PUT /out/a/b%3F?q=1 theirs=1 x",
+		"/in/a%2Fb":             "PUT /out/a/b theirs=1 x",
+		"/in/a/../b":            `{"message":"Bad Request"}`,
+		"/in/a%2F%2e%2E%2Fb":    `{"message":"Bad Request"}`,
+		"/?q=1":                 "PUT /?q=1 theirs=1 x",
+		"/one/a%2Fb%26c=d?q=1":  "GET /item/a%2Fb&c=d/x?id=a%2Fb%26c%3Dd&q=1 theirs=1 x",
+		"/one/..%2Fadmin":       `{"message":"Bad Request"}`,
+		"/one/%7Bid%7D%3Fq%23f": "GET /item/%7Bid%7D%3Fq%23f/x?id=%7Bid%7D%3Fq%23f theirs=1 x",
+	} {
+		method := "PUT"
+		if strings.HasPrefix(target, "/one") {
+			method = "GET"
+		}
+		rec := w.ask(method, "/"+id+target, "x", "Cookie", "session=secret; theirs=1")
+		if rec.Body.String() != want {
+			t.Errorf("%s: %d %s, want %s", target, rec.Code, rec.Body, want)
+		}
 	}
 	server.Close()
-	if rec := w.ask("GET", "/"+id+"/", ""); rec.Code != 503 {
+	if rec := w.ask("GET", "/"+id+"/?access_token=secret", ""); rec.Code != 503 {
 		t.Errorf("an unreachable server: %d %s", rec.Code, rec.Body)
+	}
+	if text := log.String(); !strings.Contains(text, "refused") || strings.Contains(text, "secret") {
+		t.Errorf("the log has %s", text)
+	}
+}
+
+// TestBodiesOfAllCallsAreBounded: what strangers send is not read, and what callers
+// send is taken up to the bound of all.
+func TestBodiesOfAllCallsAreBounded(t *testing.T) {
+	w := newWorld(t, nil)
+	w.functions.run["F"] = answers(`{}`)
+	api := w.make(iot.APIHTTP, "prod", map[string]string{"POST /x": "F"})
+	w.held.Store(mostHeld - 1)
+	for body, want := range map[string]int{"": 200, "1": 200, "12": 503} {
+		if rec := w.ask("POST", "/"+api+"/prod/x", body); rec.Code != want {
+			t.Errorf("a body of %d bytes: %d %s", len(body), rec.Code, rec.Body)
+		}
+	}
+	if left := w.held.Load(); left != mostHeld-1 {
+		t.Errorf("%d bytes are held after the calls", left-mostHeld+1)
+	}
+	jwt := need[iot.APIAuthorizer](t)(w.Authorizers().Create(api, iot.APIAuthorizerSpec{
+		Name: "jwt", Type: iot.AuthorizerJWT, IdentitySources: []string{"$request.header.Authorization"},
+		JWT: &iot.APIJWT{Issuer: "https://issuer.example", Audience: []string{"app"}},
+	}))
+	w.route(api, iot.APIRouteSpec{Key: "POST /jwt", Authorization: "JWT", AuthorizerID: jwt.ID}, iot.APIIntegrationSpec{Type: iot.IntegrateFunction, URI: arnOf("F")})
+	body := strings.NewReader("unread")
+	rec := httptest.NewRecorder()
+	w.ServeHTTP(rec, httptest.NewRequest("POST", "/"+api+"/prod/jwt", body))
+	if rec.Code != 401 || body.Len() != len("unread") {
+		t.Errorf("%d, and %d bytes of a stranger's body are left", rec.Code, body.Len())
 	}
 }
 

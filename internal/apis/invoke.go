@@ -15,6 +15,29 @@ const principal = "apigateway.amazonaws.com"
 // errFailed: a function ran, and failed or answered what no gateway understands.
 var errFailed = errors.New("the function failed")
 
+// failure is what a function that failed said. It is errFailed.
+type failure struct {
+	function string
+	kind     string // AWS's: Handled or Unhandled
+	payload  []byte
+}
+
+func (f *failure) Error() string {
+	const most = 1024 // of what the function says, in bytes
+	return fmt.Sprintf("function %s: %v (%s): %.*s", f.function, errFailed, f.kind, most, f.payload)
+}
+
+func (f *failure) Is(target error) bool { return target == errFailed }
+
+// message is that of the error that the function raised.
+func (f *failure) message() string {
+	var said struct {
+		Message string `json:"errorMessage"`
+	}
+	_ = json.Unmarshal(f.payload, &said) // a process that died said nothing
+	return said.Message
+}
+
 // executeARN is the ARN of a route or authorizer of an API, as permissions and
 // authorizers name it.
 func (e *Engine) executeARN(apiID, rest string) string {
@@ -44,8 +67,7 @@ func (e *Engine) call(ctx context.Context, st *stage, function, sourceARN string
 		return nil, fmt.Errorf("function %s: %w", function, err)
 	}
 	if answer.Error != "" {
-		const most = 1024 // of what the function says, in bytes
-		return nil, fmt.Errorf("function %s: %w (%s): %.*s", function, errFailed, answer.Error, most, answer.Payload)
+		return nil, &failure{function, answer.Error, answer.Payload}
 	}
 	return answer.Payload, nil
 }

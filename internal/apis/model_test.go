@@ -87,6 +87,10 @@ func TestChangesAreValidated(t *testing.T) {
 		{"a deployment that is none", stage(ws, iot.APIStageSpec{Name: "dev", DeploymentID: "abc"}), iot.ErrInvalid},
 		{"execution logs", stage(ws, iot.APIStageSpec{Name: "dev", DefaultLimits: iot.APIRouteSettings{LoggingLevel: "INFO"}}), iot.ErrUnsupported},
 		{"a JWT authorizer of a WebSocket API", authorizer(ws, iot.APIAuthorizerSpec{Name: "z", Type: "JWT"}), iot.ErrInvalid},
+		{"an issuer whose keys anybody could change", authorizer(api, iot.APIAuthorizerSpec{
+			Name: "z", Type: "JWT", IdentitySources: []string{"$request.header.Authorization"},
+			JWT: &iot.APIJWT{Issuer: "http://issuer.example", Audience: []string{"app"}},
+		}), iot.ErrInvalid},
 		{"an authorizer without a payload format", authorizer(api, iot.APIAuthorizerSpec{Name: "z", Type: "REQUEST", URI: arnOf("F")}), iot.ErrInvalid},
 		{"an identity source that is none", authorizer(ws, iot.APIAuthorizerSpec{Name: "z", Type: "REQUEST", URI: arnOf("F"), IdentitySources: []string{"header.X"}}), iot.ErrInvalid},
 	} {
@@ -136,8 +140,12 @@ func TestOwnStackIsShownServedAndNotChanged(t *testing.T) {
 	if doc.Endpoint != "ws://127.0.0.1:8080/fieldline0" || len(w.APIs()) != 1 {
 		t.Errorf("%+v of %d", doc, len(w.APIs()))
 	}
-	if got := w.ask("GET", "/fieldline0/prod", "").Body.String(); got != "/prod" {
-		t.Errorf("served %s", got)
+	for path, want := range map[string]string{
+		"/prod": "/prod", "/prod/a%2Fb": "/prod/a/b", "/api/things": `{"message":"Not Found"}`, "/production": `{"message":"Not Found"}`, "/": `{"message":"Not Found"}`,
+	} {
+		if got := w.ask("GET", "/fieldline0"+path, "").Body.String(); got != want {
+			t.Errorf("%s: served %s, want %s", path, got, want)
+		}
 	}
 	if _, err := w.Routes().Create("fieldline0", iot.APIRouteSpec{Key: "x"}); !errors.Is(err, iot.ErrConflict) {
 		t.Errorf("a route more: %v", err)

@@ -74,6 +74,9 @@ func (e *Engine) serveOwn(w http.ResponseWriter, r *http.Request, id, path strin
 		if b.ID != id || b.Handler == nil {
 			continue
 		}
+		if path != "/"+b.Stage && !strings.HasPrefix(path, "/"+b.Stage+"/") { // the handler serves more than the API
+			return false
+		}
 		inner := r.Clone(r.Context())
 		text, err := url.PathUnescape(path)
 		if err != nil { // never: it was a path's own spelling

@@ -79,6 +79,7 @@ func (s *socket) current() (st *stage, live bool) {
 
 func (s *socket) Connect(w http.ResponseWriter, r *http.Request, c iot.Connection) (protocol string, ok bool) {
 	s.connection = c
+	r = withoutCookie(r, s.e.cfg.PrivateCookie)
 	st, id := s.last, newRequestID()
 	rt := st.keys[connectRoute]
 	if rt == nil { // $connect is optional

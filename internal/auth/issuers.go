@@ -39,6 +39,13 @@ func NewIssuers(cfg IssuersConfig) *Issuers {
 	return &Issuers{cfg: cfg, issuer: make(map[string]*knownIssuer)}
 }
 
+// CheckJWT returns an error wrapping [iot.ErrInvalid] when issuer or audiences can
+// be nobody's.
+func (i *Issuers) CheckJWT(issuer string, audiences []string) error {
+	_, err := NewJWT(JWTConfig{Issuer: issuer, Audiences: audiences})
+	return err
+}
+
 // VerifyJWT checks a token as [JWT.Verify] does. The error wraps [iot.ErrInvalid]
 // when issuer or audiences can be nobody's. The issuer must come from the API's
 // configuration, never from the token.

@@ -160,7 +160,8 @@ func (c *Config) validate() error {
 }
 
 // Run serves Config.Listener until ctx is done, and returns nil once the
-// requests in flight have been answered. It is called at most once.
+// requests in flight have been answered, or have been cut off after ten seconds.
+// It is called at most once.
 func (a *API) Run(ctx context.Context) error {
 	if a.cfg.Listener == nil {
 		return errors.New("awsapi: Config.Listener is missing")
@@ -175,16 +176,25 @@ func (a *API) Run(ctx context.Context) error {
 		ErrorLog:          slog.NewLogLogger(a.cfg.Log.Handler(), slog.LevelDebug),
 	}
 	drained := make(chan error, 1)
-	defer context.AfterFunc(ctx, func() {
-		close(a.draining)
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
-		defer cancel()
-		drained <- srv.Shutdown(ctx)
-	})()
+	defer context.AfterFunc(ctx, func() { drained <- a.shutdown(srv) })()
 	if err := srv.Serve(a.cfg.Listener); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return <-drained
+}
+
+// shutdown ends what streams, waits for the requests in flight, and ends the
+// contexts of those that take too long.
+func (a *API) shutdown(srv *http.Server) error {
+	close(a.draining)
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
+	defer cancel()
+	err := srv.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		a.cfg.Log.Warn("requests were cut off: they were not answered in time", "after", shutdownTimeout)
+		return srv.Close()
+	}
+	return err
 }
 
 // ServeHTTP answers one request.

@@ -66,7 +66,7 @@ func (a *API) ConnectionsHandler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		svc := a.serviceOf(r)
 		if svc != a.services[executeAPI] {
-			svc = unknownService("@connections", r)
+			svc = unservedService("@connections", r)
 		}
 		a.serveAs(w, r, svc)
 	})

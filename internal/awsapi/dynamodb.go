@@ -11,13 +11,22 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/fieldline-iot/fieldline/internal/ddb"
 	"github.com/fieldline-iot/fieldline/internal/iot"
 )
 
-// maxDynamoDBBody is the largest request to DynamoDB, in bytes: a BatchWriteItem of
-// 16 MB, and what its JSON adds.
-const maxDynamoDBBody = 24 << 20
+const (
+	// maxDynamoDBBody is the largest request to DynamoDB, in bytes.
+	maxDynamoDBBody = 16 << 20
+	// dynamoDBRoom is how many bytes of requests are performed at once; what does not
+	// fit waits. Values take more memory than their JSON, nested maps of one member
+	// sixty times as much.
+	dynamoDBRoom = maxDynamoDBBody
+	// dynamoDBPage is what a request counts for that reads many items.
+	dynamoDBPage = 1 << 20
+)
 
 // DynamoDB is the engine behind the service dynamodb; all of it or nothing is set.
 // An error of its methods is one of the sentinels', a [*ddb.ConditionFailedError] or
@@ -71,9 +80,31 @@ type TableTransactions interface {
 }
 
 func (a *API) dynamoDBService() *service {
-	svc := targetService("dynamodb", "Amazon DynamoDB", "DynamoDB_20120810", dynamoJSON{targetJSON{"1.0"}}, dynamoDBWords(), a.dynamoDBOperations())
+	operations := a.dynamoDBOperations()
+	room := semaphore.NewWeighted(dynamoDBRoom)
+	for i, op := range operations {
+		operations[i].handle = inRoom(room, op)
+	}
+	svc := targetService("dynamodb", "Amazon DynamoDB", "DynamoDB_20120810", dynamoJSON{targetJSON{"1.0"}}, dynamoDBWords(), operations)
 	svc.maxBody = maxDynamoDBBody
 	return svc
+}
+
+// inRoom performs an operation once there is room for its request.
+func inRoom(room *semaphore.Weighted, op operation) func(context.Context, *request) (any, error) {
+	least := 0
+	switch op.name {
+	case "Query", "Scan", "BatchGetItem", "TransactGetItems":
+		least = dynamoDBPage
+	}
+	return func(ctx context.Context, q *request) (any, error) {
+		size := int64(max(len(q.body), least))
+		if err := room.Acquire(ctx, size); err != nil {
+			return nil, fmt.Errorf("the request was given up before there was room for it: %w", iot.ErrOverloaded)
+		}
+		defer room.Release(size)
+		return op.handle(ctx, q)
+	}
 }
 
 func (a *API) dynamoDBOperations() []operation {

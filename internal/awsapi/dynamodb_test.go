@@ -7,7 +7,10 @@ import (
 	"hash/crc32"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/fieldline-iot/fieldline/internal/ddb"
 	"github.com/fieldline-iot/fieldline/internal/iot"
@@ -110,6 +113,32 @@ func FuzzDynamoDB(f *testing.F) {
 		}
 		if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || w.Code >= 500 || w.Code >= 400 && answer.Type == "" {
 			t.Fatalf("%q: %d %s", body, w.Code, w.Body)
+		}
+	})
+}
+
+func TestLargeRequestsToDynamoDBWaitForRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		body := `{"Padding":"` + strings.Repeat("x", dynamoDBRoom/2) + `"}` // two do not fit
+		running, most := 0, 0
+		api := newDynamoDB(t, tablesOf{put: func(*ddb.PutItemInput) (ddb.WriteOutput, error) {
+			running++
+			most = max(most, running)
+			time.Sleep(time.Second)
+			running--
+			return ddb.WriteOutput{}, nil
+		}})
+		var clients sync.WaitGroup
+		for range 3 {
+			clients.Go(func() {
+				if w := askDynamoDB(api, "PutItem", body); w.Code != 200 {
+					t.Errorf("%d %s", w.Code, w.Body)
+				}
+			})
+		}
+		clients.Wait()
+		if most != 1 {
+			t.Errorf("%d large requests were performed at once, want 1", most)
 		}
 	})
 }

@@ -28,7 +28,7 @@ func (f *fakeLogs) Group(name string) (iot.LogGroup, error) {
 	return fetch(f.groups, "log group", name)
 }
 
-func (f *fakeLogs) Groups(q iot.LogGroups) ([]iot.LogGroup, error) {
+func (f *fakeLogs) Groups(q iot.LogGroupQuery) ([]iot.LogGroup, error) {
 	return pageOf(f.groups, q.After, q.Limit)
 }
 
@@ -54,7 +54,7 @@ func (f *fakeLogs) DeleteStream(group, _ string) error {
 	return err
 }
 
-func (f *fakeLogs) Streams(q iot.LogStreams) ([]iot.LogStream, error) {
+func (f *fakeLogs) Streams(q iot.LogStreamQuery) ([]iot.LogStream, error) {
 	return []iot.LogStream{{Name: "s", Created: testNow(), FirstEvent: testNow(), LastEvent: testNow(), LastIngestion: testNow()}, {Name: "t", Created: testNow()}}, nil
 }
 

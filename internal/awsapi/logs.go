@@ -29,7 +29,7 @@ func (l *Logs) complete() bool { return l.Groups != nil && l.Streams != nil && l
 type LogGroups interface {
 	CreateGroup(iot.LogGroup) error
 	Group(name string) (iot.LogGroup, error)
-	Groups(iot.LogGroups) ([]iot.LogGroup, error)
+	Groups(iot.LogGroupQuery) ([]iot.LogGroup, error)
 	UpdateGroup(name string, change func(*iot.LogGroup) error) error
 	DeleteGroup(name string) error
 }
@@ -38,7 +38,7 @@ type LogGroups interface {
 // iot.ErrExists.
 type LogStreams interface {
 	CreateStream(group, name string) error
-	Streams(iot.LogStreams) ([]iot.LogStream, error)
+	Streams(iot.LogStreamQuery) ([]iot.LogStream, error)
 	DeleteStream(group, name string) error
 }
 
@@ -223,7 +223,7 @@ func (a *API) describeLogGroups(_ context.Context, q *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	groups, err := a.cfg.Logs.Groups.Groups(iot.LogGroups{
+	groups, err := a.cfg.Logs.Groups.Groups(iot.LogGroupQuery{
 		Prefix: in.LogGroupNamePrefix, Contains: in.LogGroupNamePattern, After: p.after, Limit: p.size + 1,
 	})
 	if err != nil {

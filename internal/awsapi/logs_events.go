@@ -227,40 +227,48 @@ type filteredLogEvent struct {
 	EventID       string `json:"eventId"`
 }
 
-// filterLogEvents finds events across streams. Unlike GetLogEvents it counts the
-// end time in. Events of several streams always come in the order of their time,
-// whatever interleaved says, as on AWS.
-func (a *API) filterLogEvents(_ context.Context, q *request) (any, error) {
-	var in struct {
-		logRange
-		LogStreamNames      []string `json:"logStreamNames"`
-		LogStreamNamePrefix string   `json:"logStreamNamePrefix"`
-		FilterPattern       string   `json:"filterPattern"`
+// logFilter is the request of FilterLogEvents. Unlike GetLogEvents it counts the end
+// time in.
+type logFilter struct {
+	logRange
+	LogStreamNames      []string `json:"logStreamNames"`
+	LogStreamNamePrefix string   `json:"logStreamNamePrefix"`
+	FilterPattern       string   `json:"filterPattern"`
+}
+
+func (in *logFilter) query(a *API) (iot.LogQuery, error) {
+	q, err := in.logRange.query(a)
+	if err != nil {
+		return q, err
 	}
+	if q.To < math.MaxInt64 {
+		q.To++
+	}
+	switch {
+	case len(in.LogStreamNames) > 0 && in.LogStreamNamePrefix != "":
+		return q, fmt.Errorf("logStreamNames and logStreamNamePrefix exclude each other: %w", iot.ErrInvalid)
+	case len(in.LogStreamNames) > maxLogStreams:
+		return q, unmet("logStreamNames", fmt.Sprint(len(in.LogStreamNames)), fmt.Sprintf("have length less than or equal to %d", maxLogStreams))
+	case len(in.LogStreamNames) > 0:
+		q.Streams = in.LogStreamNames
+	}
+	q.StreamPrefix, q.Pattern = in.LogStreamNamePrefix, in.FilterPattern
+	if in.NextToken != "" {
+		q.Start, err = parsePosition(in.NextToken)
+	}
+	return q, err
+}
+
+// filterLogEvents finds events across streams. Events of several streams always come
+// in the order of their time, whatever interleaved says, as on AWS.
+func (a *API) filterLogEvents(_ context.Context, q *request) (any, error) {
+	var in logFilter
 	if err := q.decode(&in); err != nil {
 		return nil, err
 	}
 	query, err := in.query(a)
 	if err != nil {
 		return nil, err
-	}
-	if query.To < math.MaxInt64 {
-		query.To++
-	}
-	switch {
-	case len(in.LogStreamNames) > 0 && in.LogStreamNamePrefix != "":
-		return nil, fmt.Errorf("logStreamNames and logStreamNamePrefix exclude each other: %w", iot.ErrInvalid)
-	case len(in.LogStreamNames) > maxLogStreams:
-		return nil, unmet("logStreamNames", fmt.Sprint(len(in.LogStreamNames)), fmt.Sprintf("have length less than or equal to %d", maxLogStreams))
-	}
-	if len(in.LogStreamNames) > 0 {
-		query.Streams = in.LogStreamNames
-	}
-	query.StreamPrefix, query.Pattern = in.LogStreamNamePrefix, in.FilterPattern
-	if in.NextToken != "" {
-		if query.Start, err = parsePosition(in.NextToken); err != nil {
-			return nil, err
-		}
 	}
 	page, err := a.cfg.Logs.Events.Events(query)
 	if err != nil {

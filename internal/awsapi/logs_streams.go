@@ -69,38 +69,46 @@ func millis(t time.Time) int64 {
 	return t.UnixMilli()
 }
 
-func (a *API) describeLogStreams(_ context.Context, q *request) (any, error) {
-	var in struct {
-		LogGroupName        string `json:"logGroupName"`
-		LogGroupIdentifier  string `json:"logGroupIdentifier"`
-		LogStreamNamePrefix string `json:"logStreamNamePrefix"`
-		OrderBy             string `json:"orderBy"`
-		Descending          bool   `json:"descending"`
-		NextToken           string `json:"nextToken"`
-		Limit               *int   `json:"limit"`
+// logStreamList is the request of DescribeLogStreams.
+type logStreamList struct {
+	LogGroupName        string `json:"logGroupName"`
+	LogGroupIdentifier  string `json:"logGroupIdentifier"`
+	LogStreamNamePrefix string `json:"logStreamNamePrefix"`
+	OrderBy             string `json:"orderBy"`
+	Descending          bool   `json:"descending"`
+	NextToken           string `json:"nextToken"`
+	Limit               *int   `json:"limit"`
+}
+
+// query reads the request: the page that it asks for, and its streams and one more.
+func (in *logStreamList) query(a *API) (q iot.LogStreamQuery, p paging, err error) {
+	if q.Group, err = a.logGroupName(in.LogGroupName, in.LogGroupIdentifier); err != nil {
+		return q, p, err
 	}
+	q.Prefix, q.Descending, q.ByLastEvent = in.LogStreamNamePrefix, in.Descending, in.OrderBy == "LastEventTime"
+	switch {
+	case in.OrderBy != "" && in.OrderBy != "LogStreamName" && !q.ByLastEvent:
+		return q, p, unmet("orderBy", in.OrderBy, "satisfy enum value set: [LogStreamName, LastEventTime]")
+	case q.ByLastEvent && q.Prefix != "":
+		return q, p, fmt.Errorf("cannot order by LastEventTime with a logStreamNamePrefix: %w", iot.ErrInvalid)
+	}
+	if p, err = bodyPage(in.NextToken, in.Limit, 50, 50); err != nil {
+		return q, p, err
+	}
+	q.Limit = p.size + 1
+	q.After, err = parseStreamToken(p.after)
+	return q, p, err
+}
+
+func (a *API) describeLogStreams(_ context.Context, q *request) (any, error) {
+	var in logStreamList
 	if err := q.decode(&in); err != nil {
 		return nil, err
 	}
-	group, err := a.logGroupName(in.LogGroupName, in.LogGroupIdentifier)
+	query, p, err := in.query(a)
 	if err != nil {
 		return nil, err
 	}
-	query := iot.LogStreams{Group: group, Prefix: in.LogStreamNamePrefix, Descending: in.Descending, ByLastEvent: in.OrderBy == "LastEventTime"}
-	switch {
-	case in.OrderBy != "" && in.OrderBy != "LogStreamName" && !query.ByLastEvent:
-		return nil, unmet("orderBy", in.OrderBy, "satisfy enum value set: [LogStreamName, LastEventTime]")
-	case query.ByLastEvent && query.Prefix != "":
-		return nil, fmt.Errorf("cannot order by LastEventTime with a logStreamNamePrefix: %w", iot.ErrInvalid)
-	}
-	p, err := bodyPage(in.NextToken, in.Limit, 50, 50)
-	if err != nil {
-		return nil, err
-	}
-	if query.After, err = parseStreamToken(p.after); err != nil {
-		return nil, err
-	}
-	query.Limit = p.size + 1
 	streams, err := a.cfg.Logs.Streams.Streams(query)
 	if err != nil {
 		return nil, err
@@ -113,7 +121,7 @@ func (a *API) describeLogStreams(_ context.Context, q *request) (any, error) {
 		return logStreamAnswer{
 			LogStreamName: s.Name, CreationTime: s.Created.UnixMilli(), FirstEventTimestamp: millis(s.FirstEvent),
 			LastEventTimestamp: millis(s.LastEvent), LastIngestionTime: millis(s.LastIngestion),
-			ARN: a.logGroupARN(group) + ":log-stream:" + s.Name,
+			ARN: a.logGroupARN(query.Group) + ":log-stream:" + s.Name,
 		}
 	}), next}, nil
 }

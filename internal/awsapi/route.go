@@ -152,42 +152,7 @@ func (a *API) serviceOf(r *http.Request) *service {
 	if svc := a.services[name]; svc != nil {
 		return svc
 	}
-	return unknownService(name, r)
-}
-
-// unknownService refuses what is for a service that is not here, in the error
-// shape that the client expects.
-func unknownService(name string, r *http.Request) *service {
-	svc := &service{label: "other", title: "service " + quoteName(name), anyRegion: true, wire: restJSON{}, words: iotWords()}
-	asked := r.Method + " " + r.URL.Path
-	switch target := r.Header.Get("X-Amz-Target"); {
-	case target != "":
-		svc.wire = targetJSON{version: "1.0"}
-		_, asked, _ = strings.Cut(target, ".")
-	case isQuery(r):
-		svc.wire, svc.words = query{}, stsWords()
-	}
-	svc.find = func(q *request) (operation, error) {
-		if isQuery(r) {
-			asked = q.form().Get("Action")
-		}
-		return operation{}, unsupported(svc.title, asked)
-	}
-	return svc
-}
-
-// quoteName makes a name of a client's choosing fit for a message.
-func quoteName(name string) string {
-	if name == "" {
-		return "(none)"
-	}
-	return name
-}
-
-// isQuery reports whether a request speaks the query protocol, whose errors are XML.
-func isQuery(r *http.Request) bool {
-	return strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") ||
-		strings.Contains(r.URL.RawQuery, "Action=")
+	return unservedService(name, r)
 }
 
 // unsupported refuses an operation by its name.

@@ -50,3 +50,33 @@ func TestMatch(t *testing.T) {
 		})
 	}
 }
+
+func TestWhatIsNotServedIsRefusedByNameInItsProtocol(t *testing.T) {
+	for _, c := range []struct {
+		name                 string
+		call                 call
+		wantType, wantInBody string
+	}{
+		{
+			"DynamoDB Streams, which signs as DynamoDB",
+			call{service: "dynamodb", method: "POST", target: "/", header: map[string]string{"X-Amz-Target": "DynamoDBStreams_20120810.ListStreams"}},
+			"application/x-amz-json-1.0", `"X-Amz-Target DynamoDBStreams_20120810.ListStreams of Amazon DynamoDB is not supported by Fieldline"`,
+		},
+		{
+			"CloudWatch's metrics in CBOR",
+			call{
+				service: "monitoring", method: "POST", target: "/service/GraniteServiceVersion20100801/operation/PutMetricData",
+				header: map[string]string{"Smithy-Protocol": "rpc-v2-cbor"},
+			},
+			"application/cbor", "\xa2\x7a\x00\x00\x00\x06__type\x7a\x00\x00\x00\x1dUnsupportedOperationException" +
+				"\x7a\x00\x00\x00\x07message\x7a\x00\x00\x00\x41PutMetricData of service monitoring is not supported by Fieldline",
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := c.call.do(newDynamoDB(t, tablesOf{}))
+			if w.Code != 400 || w.Header().Get("Content-Type") != c.wantType || !strings.Contains(w.Body.String(), c.wantInBody) {
+				t.Errorf("%d %s %q", w.Code, w.Header().Get("Content-Type"), w.Body)
+			}
+		})
+	}
+}

@@ -2,6 +2,7 @@ package function
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -45,7 +46,9 @@ func (c *Catalog) InvokeAsync(ctx context.Context, in iot.Invocation) error {
 	if in.RequestID == "" {
 		in.RequestID = uuid.NewString()
 	}
-	later := iot.AsyncInvocation{Function: in.Function, RequestID: in.RequestID, ClientContext: in.ClientContext, Event: in.Event}
+	later := iot.AsyncInvocation{
+		Function: in.Function, RequestID: in.RequestID, ClientContext: in.ClientContext, Trace: in.Trace, Event: in.Event,
+	}
 	e, err := later.Enqueue(in.RequestID)
 	if err != nil {
 		return err
@@ -67,11 +70,26 @@ func (c *Catalog) Perform(ctx context.Context, e iot.OutboxEntry) error {
 		}
 		return err
 	}
-	answer, err := c.Invoke(ctx, iot.Invocation{Function: i.Function, Event: i.Event, RequestID: i.RequestID, ClientContext: i.ClientContext})
+	identify(&i, e)
+	answer, err := c.Invoke(ctx, iot.Invocation{
+		Function: i.Function, Event: i.Event, RequestID: i.RequestID, ClientContext: i.ClientContext, Trace: i.Trace,
+	})
 	if err == nil && answer.Error != "" {
 		return &functionError{i.Function, answer.Payload}
 	}
 	return err
+}
+
+// identify gives an invocation the names that it lacks: the same for each try, by
+// which functions tell that they have had the event before.
+func identify(i *iot.AsyncInvocation, e iot.OutboxEntry) {
+	digest := sha256.Sum256(fmt.Appendf(nil, "%s/%d/%d/%d", e.Lane.Action, e.Lane.Shard, e.ID, e.Enqueued.UnixMilli()))
+	if i.RequestID == "" {
+		i.RequestID = uuid.NewSHA1(uuid.NameSpaceOID, digest[:]).String()
+	}
+	if i.Trace == "" {
+		i.Trace = fmt.Sprintf("Root=1-%08x-%x;Parent=%x;Sampled=0", e.Enqueued.Unix(), digest[:12], digest[12:20])
+	}
 }
 
 // Retry begins the retries of an entry as Lambda does: after a function error two

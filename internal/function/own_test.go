@@ -330,6 +330,23 @@ func TestPythonNeedsAwslambdaric(t *testing.T) {
 	}
 }
 
+// What a zip has the interpreter import may write without end, and leave something
+// behind that keeps the pipe open.
+func TestPythonsCheckIsBounded(t *testing.T) {
+	cfg := config(t)
+	cfg.Python = filepath.Join(t.TempDir(), "python3")
+	if err := os.WriteFile(cfg.Python, []byte("#!/bin/sh\nsleep 600 &\nyes | head -c 2000000\necho the end\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	c := open(t, cfg)
+	f := named("snake")
+	f.Runtime, f.Handler = "python3.13", "app.handler"
+	_, err := c.CreateFunction(f, pack(t, file{name: "app.py"}))
+	if !errors.Is(err, iot.ErrUnsupported) || len(err.Error()) > 1000 || !strings.Contains(err.Error(), "the end") {
+		t.Errorf("CreateFunction = %.300v", err)
+	}
+}
+
 func TestDirectInvocationOfProcessIoTDataCommits(t *testing.T) {
 	cfg := config(t)
 	var got []iot.Effect
@@ -362,6 +379,32 @@ func TestAsynchronousInvocationIsDurableAndThenPerformed(t *testing.T) {
 	}
 	if !strings.Contains(log.String(), "did fail") || !strings.Contains(log.String(), "RequestId: one") {
 		t.Errorf("log %s", log.String())
+	}
+	if err := c.DeleteFunction("hello"); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Perform(t.Context(), iot.OutboxEntry{Body: recorded[1].Body}); !errors.Is(err, iot.ErrNotFound) { // which the dispatcher buries
+		t.Errorf("Perform of a deleted function = %v", err)
+	}
+}
+
+func TestTriesOfAnEntryAreOneInvocation(t *testing.T) {
+	entry := iot.OutboxEntry{Lane: iot.LaneOf("lambda/hello", "k"), ID: 7, Enqueued: time.Unix(1_770_000_000, 0)}
+	of := func(e iot.OutboxEntry, i iot.AsyncInvocation) iot.AsyncInvocation {
+		identify(&i, e)
+		return i
+	}
+	first, second := of(entry, iot.AsyncInvocation{}), of(entry, iot.AsyncInvocation{})
+	if first.RequestID != second.RequestID || first.Trace != second.Trace || !strings.HasPrefix(first.Trace, "Root=1-69800e80-") {
+		t.Errorf("first try %s %s, second %s %s", first.RequestID, first.Trace, second.RequestID, second.Trace)
+	}
+	next := entry
+	next.ID++
+	if other := of(next, iot.AsyncInvocation{}); other.RequestID == first.RequestID || other.Trace == first.Trace {
+		t.Errorf("another entry has the same names: %+v", other)
+	}
+	if kept := of(entry, iot.AsyncInvocation{RequestID: "one", Trace: "Root=1"}); kept.RequestID != "one" || kept.Trace != "Root=1" {
+		t.Errorf("the caller's names became %+v", kept)
 	}
 }
 

@@ -7,13 +7,12 @@ import (
 	"github.com/fieldline-iot/fieldline/internal/iot"
 )
 
-// reload takes a function's stored permissions into force.
+// reload takes a function's stored permissions into force. The caller holds
+// changing, so that a function's permissions go with it.
 func (c *Catalog) reload(name string) error {
-	c.changing.Lock()
-	defer c.changing.Unlock()
 	old := c.entry(name)
 	if old == nil {
-		return nil // deleted meanwhile
+		return nil
 	}
 	e := *old
 	var err error
@@ -27,8 +26,10 @@ func (c *Catalog) reload(name string) error {
 // PutPermission adds a statement to a function's resource policy; it is in force
 // when the call returns. The error wraps [iot.ErrNotFound] or [iot.ErrExists].
 func (c *Catalog) PutPermission(p iot.Permission) error {
+	c.changing.Lock()
+	defer c.changing.Unlock()
 	if !c.Exists(p.Function) {
-		return fmt.Errorf("function %q: %w", p.Function, iot.ErrNotFound)
+		return notFound(p.Function)
 	}
 	if err := c.cfg.Permissions.PutPermission(p); err != nil {
 		return err
@@ -40,6 +41,8 @@ func (c *Catalog) PutPermission(p iot.Permission) error {
 // DeletePermission removes a statement; it is out of force when the call
 // returns. The error wraps [iot.ErrNotFound].
 func (c *Catalog) DeletePermission(function, statementID string) error {
+	c.changing.Lock()
+	defer c.changing.Unlock()
 	if err := c.cfg.Permissions.DeletePermission(function, statementID); err != nil {
 		return err
 	}

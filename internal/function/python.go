@@ -16,8 +16,12 @@ import (
 	"github.com/fieldline-iot/fieldline/internal/iot"
 )
 
-// pythonCheck bounds the start of an interpreter.
-const pythonCheck = 20 * time.Second
+// What bounds the start of an interpreter, which may run code of the zip.
+const (
+	pythonCheck  = 20 * time.Second
+	pythonGrace  = time.Second // for what it has started and left behind
+	pythonOutput = 16 << 10    // bytes
+)
 
 // prepare makes unpacked code ready to run, or says what it lacks. A python3.*
 // function without a bootstrap gets one beside its code, in the unpacked folder
@@ -37,7 +41,10 @@ func (c *Catalog) prepare(f *iot.Function, dir string) error {
 		return err
 	}
 	script := "#!/bin/sh\nexec '" + strings.ReplaceAll(python, "'", `'\''`) + "' -m awslambdaric \"$_HANDLER\"\n"
-	return os.WriteFile(bootstrap, []byte(script), 0o755)
+	if err := os.WriteFile(bootstrap, []byte(script), 0o755); err != nil {
+		return err
+	}
+	return os.Chmod(bootstrap, 0o755) // whatever the umask
 }
 
 // python finds an interpreter that has awslambdaric, of its own or in the
@@ -53,15 +60,38 @@ func (c *Catalog) python(dir string) (string, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), pythonCheck)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, found, "-c", "import awslambdaric.bootstrap")
-	cmd.Dir, cmd.Env = dir, []string{"PATH=/usr/local/bin:/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE=1"}
-	if u := c.cfg.User; u != nil {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: u.UID, Gid: u.GID}}
-	}
-	if out, err := cmd.CombinedOutput(); err != nil {
-		lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	if last, err := c.importRuntime(ctx, found, dir); err != nil {
 		return "", fmt.Errorf("%s cannot import awslambdaric as the functions' user: %w: %s (%s): %w by this server",
-			found, err, lines[len(lines)-1], mend, iot.ErrUnsupported)
+			found, err, last, mend, iot.ErrUnsupported)
 	}
 	return found, nil
+}
+
+// importRuntime has an interpreter import awslambdaric, and returns the last line
+// that it wrote.
+func (c *Catalog) importRuntime(ctx context.Context, python, dir string) (last string, err error) {
+	cmd := exec.CommandContext(ctx, python, "-c", "import awslambdaric.bootstrap")
+	cmd.Dir, cmd.Env = dir, []string{"PATH=/usr/local/bin:/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE=1"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if u := c.cfg.User; u != nil {
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: u.UID, Gid: u.GID}
+	}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = pythonGrace
+	var out tail
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err = cmd.Run(); errors.Is(err, exec.ErrWaitDelay) {
+		_ = cmd.Cancel() // what holds the pipe open
+	}
+	text := strings.TrimSpace(string(out.bytes))
+	return text[strings.LastIndexByte(text, '\n')+1:], err
+}
+
+// tail keeps the last bytes of what is written to it.
+type tail struct{ bytes []byte }
+
+func (t *tail) Write(b []byte) (int, error) {
+	t.bytes = append(t.bytes, b[max(0, len(b)-pythonOutput):]...)
+	t.bytes = t.bytes[max(0, len(t.bytes)-pythonOutput):]
+	return len(b), nil
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
+	"github.com/fieldline-iot/fieldline/internal/sandbox"
 )
 
 // Lambda's defaults and limits.
@@ -117,7 +118,7 @@ func checkEnvironment(vars map[string]string) error {
 		if strings.ContainsRune(vars[name], 0) {
 			return fmt.Errorf("environment variable %s has a NUL in its value: %w", name, iot.ErrInvalid)
 		}
-		if isReserved(name) {
+		if sandbox.Reserved(name) {
 			reserved = append(reserved, name)
 		}
 		size += len(name) + len(vars[name])
@@ -139,15 +140,4 @@ func isVariable(name string) bool {
 		}
 	}
 	return len(name) >= 2
-}
-
-// isReserved reports whether Lambda sets a variable itself ("Reserved environment
-// variables" of its developer guide).
-func isReserved(name string) bool {
-	switch name {
-	case "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_EXECUTION_ENV", "AWS_ACCESS_KEY", "AWS_ACCESS_KEY_ID",
-		"AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR":
-		return true
-	}
-	return strings.HasPrefix(name, "AWS_LAMBDA_")
 }

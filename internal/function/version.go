@@ -64,26 +64,34 @@ func (v *version) begin() error {
 
 func (v *version) end() {
 	v.mu.Lock()
-	defer v.mu.Unlock()
 	v.users--
-	v.endIfUnused()
+	unused := v.replaced && v.users == 0
+	v.mu.Unlock()
+	if unused {
+		v.discard()
+	}
 }
 
 // replace ends the version once nothing uses it.
 func (v *version) replace() {
 	v.mu.Lock()
-	defer v.mu.Unlock()
 	v.replaced = true
-	v.endIfUnused()
+	unused := v.users == 0
+	v.mu.Unlock()
+	if unused {
+		v.discard()
+	}
 }
 
-// endIfUnused ends the processes of a replaced version and removes its code. The
-// caller holds mu.
-func (v *version) endIfUnused() {
-	if !v.replaced || v.users > 0 {
+// discard ends the processes of a version that nothing uses any more, and removes
+// its code. Once the catalog is closed, Close does both.
+func (v *version) discard() {
+	c := v.catalog
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
 		return
 	}
-	c := v.catalog
 	c.background.Go(func() {
 		v.stop()
 		c.mu.Lock()

@@ -17,8 +17,10 @@ import (
 )
 
 const (
-	maxFiles      = 50_000
-	maxLinkTarget = 4096 // bytes
+	maxFiles      = 50_000 // and folders
+	maxPath       = 1024   // bytes
+	maxLevels     = 64     // of folders
+	maxLinkTarget = 4096   // bytes
 )
 
 // unzip unpacks a deployment package into an empty folder. Whatever the archive
@@ -31,8 +33,8 @@ func unzip(dir string, archive []byte, most int64) error {
 		//lint:ignore ST1005 AWS's sentence
 		return fmt.Errorf("Could not unzip uploaded file. Please check your file, then try to upload again. (%w): %w", err, iot.ErrInvalid)
 	}
-	if len(z.File) > maxFiles {
-		return fmt.Errorf("the zip has %d files, %d are allowed: %w", len(z.File), maxFiles, iot.ErrInvalid)
+	if err := checkPaths(z.File); err != nil {
+		return err
 	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -49,6 +51,29 @@ func unzip(dir string, archive []byte, most int64) error {
 		return err
 	}
 	return openFolders(dir)
+}
+
+// checkPaths refuses paths that lead out of the function's folder, and more files
+// and folders than are allowed: a few bytes of a path are a folder each.
+func checkPaths(files []*zip.File) error {
+	folders := map[string]bool{".": true}
+	for _, f := range files {
+		name := strings.TrimSuffix(f.Name, "/")
+		shown := name[:min(len(name), 140)]
+		switch {
+		case strings.Contains(name, `\`) || strings.ContainsRune(name, 0) || !filepath.IsLocal(name):
+			return fmt.Errorf("%q in the zip leads out of the function's folder: %w", shown, iot.ErrInvalid)
+		case len(name) > maxPath || strings.Count(name, "/") > maxLevels:
+			return fmt.Errorf("%q… in the zip is longer than %d bytes or deeper than %d folders: %w", shown, maxPath, maxLevels, iot.ErrInvalid)
+		}
+		for above := path.Dir(name); !folders[above]; above = path.Dir(above) {
+			folders[above] = true
+		}
+		if entries := len(files) + len(folders) - 1; entries > maxFiles {
+			return fmt.Errorf("the zip has %d files and folders or more, %d are allowed: %w", entries, maxFiles, iot.ErrInvalid)
+		}
+	}
+	return nil
 }
 
 // openFolders lets every user into a tree's folders, whatever the umask.
@@ -70,9 +95,6 @@ type unpacking struct {
 
 func (u *unpacking) add(f *zip.File) error {
 	name := strings.TrimSuffix(f.Name, "/")
-	if strings.Contains(name, `\`) || strings.ContainsRune(name, 0) || !filepath.IsLocal(name) {
-		return fmt.Errorf("the path leads out of the function's folder: %w", iot.ErrInvalid)
-	}
 	mode := f.Mode()
 	if strings.HasSuffix(f.Name, "/") {
 		mode = fs.ModeDir

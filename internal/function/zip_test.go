@@ -2,6 +2,7 @@ package function
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -31,6 +32,9 @@ func TestUnzipRefuses(t *testing.T) {
 		{"a pipe", []file{{name: "p", mode: fs.ModeNamedPipe}}, "neither a file"},
 		{"a file twice", []file{{name: "x"}, {name: "x"}}, "twice"},
 		{"a file that is a folder too", []file{{name: "x"}, {name: "x/y"}}, "there twice"},
+		{"a path without end", []file{{name: strings.Repeat("d", 1100)}}, "longer than"},
+		{"folders without end", []file{{name: strings.Repeat("d/", 100) + "x"}}, "deeper than"},
+		{"more folders than are allowed", manyFolders(), "files and folders"},
 		{"more bytes than are allowed", []file{{name: "a", text: strings.Repeat("a", 600)}, {name: "b", text: strings.Repeat("b", 600)}}, "smaller than 1000 bytes"},
 	}
 	for _, tt := range tests {
@@ -41,6 +45,15 @@ func TestUnzipRefuses(t *testing.T) {
 			}
 		})
 	}
+}
+
+// manyFolders is a zip of few files in 60,000 folders.
+func manyFolders() []file {
+	files := make([]file, 1000)
+	for i := range files {
+		files[i].name = fmt.Sprint(i, "/", strings.Repeat("d/", 60), "x")
+	}
+	return files
 }
 
 func TestUnzipRepairsModesAndKeepsLinks(t *testing.T) {

@@ -115,7 +115,9 @@ type Session struct {
 // Limits of one request.
 const (
 	maxBody         = 64 << 10 // bytes
+	maxHeaderBytes  = 64 << 10
 	headerTimeout   = 5 * time.Second
+	writeTimeout    = 2 * time.Minute // of a whole answer: a body of 30 s and an integration of 30 s among it
 	idleTimeout     = 2 * time.Minute
 	shutdownTimeout = 5 * time.Second
 )
@@ -185,25 +187,37 @@ func (a *API) Own() http.Handler { return a.own }
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.handler.ServeHTTP(w, r) }
 
 // Run serves Config.Listener until ctx is done, and returns nil once the requests
-// in flight have been answered. WebSockets are not its to end.
+// in flight have been answered, or have been cut off after a few seconds.
+// WebSockets are not its to end.
 func (a *API) Run(ctx context.Context) error {
 	srv := &http.Server{
 		Handler:           a,
 		TLSConfig:         a.cfg.TLS,
 		ReadHeaderTimeout: headerTimeout,
+		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(a.cfg.Log.Handler(), slog.LevelDebug),
 	}
 	drained := make(chan error, 1)
-	defer context.AfterFunc(ctx, func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
-		defer cancel()
-		drained <- srv.Shutdown(ctx)
-	})()
+	defer context.AfterFunc(ctx, func() { drained <- a.shutdown(srv) })()
 	if err := a.serve(srv); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return <-drained
+}
+
+// shutdown waits for the requests in flight, and ends the contexts of those that
+// take too long.
+func (a *API) shutdown(srv *http.Server) error {
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
+	defer cancel()
+	err := srv.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		a.cfg.Log.Warn("requests were cut off: they were not answered in time", "after", shutdownTimeout)
+		return srv.Close()
+	}
+	return err
 }
 
 func (a *API) serve(srv *http.Server) error {

@@ -17,8 +17,8 @@ const (
 	maxSessions = 100 // and as many links; the oldest make room
 )
 
-// cookieName is the cookie of the operator's session.
-const cookieName = "fieldline_session"
+// SessionCookie is the name of the cookie of the operator's session.
+const SessionCookie = "fieldline_session"
 
 // session is one operator's.
 type session struct {
@@ -81,7 +81,7 @@ func (s *sessions) redeem(token string) (value string, ok bool) {
 
 // of returns the session of a request, or nil.
 func (s *sessions) of(r *http.Request) *session {
-	cookie, err := r.Cookie(cookieName)
+	cookie, err := r.Cookie(SessionCookie)
 	if err != nil {
 		return nil
 	}
@@ -102,7 +102,7 @@ func (s *sessions) of(r *http.Request) *session {
 
 // end forgets the session of a request.
 func (s *sessions) end(r *http.Request) {
-	if cookie, err := r.Cookie(cookieName); err == nil {
+	if cookie, err := r.Cookie(SessionCookie); err == nil {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		delete(s.open, sha256.Sum256([]byte(cookie.Value)))
@@ -121,7 +121,7 @@ func (a *API) serveLogin(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	http.SetCookie(w, &http.Cookie{
-		Name: cookieName, Value: value, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: r.TLS != nil,
+		Name: SessionCookie, Value: value, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: r.TLS != nil,
 	})
 	a.cfg.Log.Info("operator logged in", "remote", r.RemoteAddr)
 	// A redirect would be a request that another site caused, without the cookie:
@@ -132,7 +132,7 @@ func (a *API) serveLogin(w http.ResponseWriter, r *http.Request) {
 
 func (a *API) serveLogout(w http.ResponseWriter, r *http.Request) {
 	a.sessions.end(r)
-	http.SetCookie(w, &http.Cookie{Name: cookieName, Path: "/", MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: r.TLS != nil})
+	http.SetCookie(w, &http.Cookie{Name: SessionCookie, Path: "/", MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: r.TLS != nil})
 	w.WriteHeader(http.StatusNoContent)
 }
 

@@ -45,9 +45,10 @@ type AsyncInvocation struct {
 	Rule          string `json:"rule,omitempty"`  // that asked for it; "" outside rules
 	Topic         string `json:"topic,omitempty"` // of the message that fired the rule
 	ClientID      string `json:"clientId,omitempty"`
-	RequestID     string `json:"requestId,omitempty"` // "" has one made
+	RequestID     string `json:"requestId,omitempty"` // "" has one made of the entry
 	ClientContext string `json:"clientContext,omitempty"`
-	Event         []byte `json:"event"` // JSON, kept byte for byte
+	Trace         string `json:"trace,omitempty"` // X-Ray trace header; "" has one made of the entry
+	Event         []byte `json:"event"`           // JSON, kept byte for byte
 }
 
 // Enqueue returns the effect that records the invocation. Each function has an

@@ -20,16 +20,16 @@ type LogStream struct {
 	FirstEvent, LastEvent, LastIngestion time.Time
 }
 
-// LogGroups selects log groups by name: behind the name After, at most Limit of
+// LogGroupQuery selects log groups by name: behind the name After, at most Limit of
 // them. "" is no condition.
-type LogGroups struct {
+type LogGroupQuery struct {
 	Prefix, Contains, After string
 	Limit                   int
 }
 
-// LogStreams selects streams of a group: behind the stream After in the order
+// LogStreamQuery selects streams of a group: behind the stream After in the order
 // asked for, at most Limit of them. By name, Prefix narrows them.
-type LogStreams struct {
+type LogStreamQuery struct {
 	Group, Prefix string
 	ByLastEvent   bool
 	Descending    bool

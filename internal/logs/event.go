@@ -13,9 +13,10 @@ import (
 
 // Bounds of events.
 const (
-	maxMessage = 256 << 10 // bytes of one
-	pageBytes  = 1 << 20   // of a page of events, as on AWS
-	pageScan   = 16 << 20  // bytes of events, counted as AWS does, that one page looks at
+	maxMessage = 256 << 10       // bytes of one
+	pageBytes  = 1 << 20         // of a page of events, as on AWS
+	pageScan   = 16 << 20        // bytes of events, counted as AWS does, that one page looks at
+	pageTime   = 5 * time.Second // that it looks at them
 
 	tooOld = 14 * 24 * time.Hour
 	tooNew = 2 * time.Hour
@@ -79,7 +80,7 @@ func checkBatch(events []iot.LogEvent) error {
 // Events returns a page of the events that a query selects. The error wraps
 // [iot.ErrNotFound] without the group or one of the streams, and [iot.ErrInvalid]
 // or [iot.ErrUnsupported] for a pattern. A page may be empty and yet have a Next:
-// it ends after looking at 16 MB of events.
+// it ends after looking at 16 MB of events, or for 5 s.
 func (l *Logs) Events(q iot.LogQuery) (iot.LogPage, error) {
 	match, err := parsePattern(q.Pattern)
 	if err != nil {
@@ -94,11 +95,12 @@ func (l *Logs) Events(q iot.LogQuery) (iot.LogPage, error) {
 		}
 	}
 	var page iot.LogPage
-	size, seen := 0, int64(0)
+	size, seen, end := 0, int64(0), time.Now().Add(pageTime)
 	err = l.walk(&q, func(p iot.LogPosition, e iot.LogEntry) bool {
+		late := seen > 0 && time.Now().After(end)
 		seen += eventSize(e.Text)
-		selected := wanted(&q, e.Stream) && match(e.Text)
-		if seen > pageScan || selected && (len(page.Entries) == q.Limit || len(page.Entries) > 0 && size+len(e.Text) > pageBytes) {
+		selected := !late && wanted(&q, e.Stream) && match(e.Text)
+		if late || seen > pageScan || selected && (len(page.Entries) == q.Limit || len(page.Entries) > 0 && size+len(e.Text) > pageBytes) {
 			if q.Backward {
 				p.N++
 			}

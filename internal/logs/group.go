@@ -1,10 +1,13 @@
 package logs
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -73,7 +76,7 @@ func (l *Logs) Group(name string) (iot.LogGroup, error) {
 }
 
 // Groups returns groups in the order of their names.
-func (l *Logs) Groups(q iot.LogGroups) ([]iot.LogGroup, error) {
+func (l *Logs) Groups(q iot.LogGroupQuery) ([]iot.LogGroup, error) {
 	l.flush()
 	r := allWith(groupKey(q.Prefix))
 	if q.After >= q.Prefix && q.After != "" {
@@ -166,20 +169,51 @@ func (l *Logs) CreateStream(group, name string) error {
 	return c.apply(true)
 }
 
-// Streams returns streams of a group, or an error wrapping [iot.ErrNotFound].
-func (l *Logs) Streams(q iot.LogStreams) ([]iot.LogStream, error) {
+// Streams returns streams of a group, or an error wrapping [iot.ErrNotFound]. Those
+// in the order of their last events are all read for each page.
+func (l *Logs) Streams(q iot.LogStreamQuery) ([]iot.LogStream, error) {
 	if _, err := l.Group(q.Group); err != nil {
 		return nil, err
 	}
-	list, err := l.streams(q.Group, q.Prefix)
-	if err != nil {
-		return nil, err
+	r := allWith(streamKey(q.Group, q.Prefix))
+	if q.ByLastEvent {
+		list, err := l.streams(q.Group, r, math.MaxInt)
+		return afterEvent(list, &q), err
 	}
-	order := func(a, b iot.LogStream) int {
-		by := strings.Compare(a.Name, b.Name)
-		if d := a.LastEvent.Compare(b.LastEvent); q.ByLastEvent && d != 0 {
-			by = d
+	r.Desc = q.Descending
+	switch after := streamKey(q.Group, q.After.Name); {
+	case q.After.Name == "":
+	case q.Descending && bytes.Compare(after, r.To) < 0:
+		r.To = after
+	case !q.Descending && bytes.Compare(after, r.From) >= 0:
+		r.From = append(after, 0)
+	}
+	return l.streams(q.Group, r, q.Limit)
+}
+
+// streams reads the first streams of a range of a group's, at most limit.
+func (l *Logs) streams(group string, r iot.KeyRange, limit int) ([]iot.LogStream, error) {
+	if bytes.Compare(r.From, r.To) >= 0 {
+		return nil, nil
+	}
+	var list []iot.LogStream
+	err := l.cfg.Records.Scan(r, func(key, value []byte) (bool, error) {
+		name := string(key[len(within(kindStream, group)):])
+		var s stream
+		if err := json.Unmarshal(value, &s); err != nil {
+			return false, fmt.Errorf("log stream %q of the group %q: %w", name, group, err)
 		}
+		list = append(list, s.noun(name))
+		return len(list) < limit, nil
+	})
+	return list, err
+}
+
+// afterEvent sorts a group's streams by their last events and takes the page that a
+// query asks for.
+func afterEvent(list []iot.LogStream, q *iot.LogStreamQuery) []iot.LogStream {
+	order := func(a, b iot.LogStream) int {
+		by := cmp.Or(a.LastEvent.Compare(b.LastEvent), strings.Compare(a.Name, b.Name))
 		if q.Descending {
 			by = -by
 		}
@@ -189,19 +223,5 @@ func (l *Logs) Streams(q iot.LogStreams) ([]iot.LogStream, error) {
 	if q.After.Name != "" {
 		list = slices.DeleteFunc(list, func(s iot.LogStream) bool { return order(s, q.After) <= 0 })
 	}
-	return list[:min(len(list), q.Limit)], nil
-}
-
-func (l *Logs) streams(group, prefix string) ([]iot.LogStream, error) {
-	var list []iot.LogStream
-	err := l.cfg.Records.Scan(allWith(streamKey(group, prefix)), func(key, value []byte) (bool, error) {
-		name := string(key[len(within(kindStream, group)):])
-		var s stream
-		if err := json.Unmarshal(value, &s); err != nil {
-			return false, fmt.Errorf("log stream %q of the group %q: %w", name, group, err)
-		}
-		list = append(list, s.noun(name))
-		return true, nil
-	})
-	return list, err
+	return list[:min(len(list), q.Limit)]
 }

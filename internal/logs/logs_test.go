@@ -182,27 +182,6 @@ func TestPagesMeetWithoutGapOrOverlap(t *testing.T) {
 	}
 }
 
-func TestAPageEndsThoughNothingMatches(t *testing.T) {
-	l, _ := newLogs(t, Config{QueueBytes: 1 << 30})
-	for i := range 2 * pageScan / maxMessage {
-		l.Write(line("g", "s", strings.Repeat("x", maxMessage), now.Add(time.Duration(i)*time.Millisecond)))
-	}
-	l.Write(line("g", "s", "wanted", now.Add(time.Second)))
-	q := iot.LogQuery{Group: "g", To: 1 << 62, Limit: 10, Pattern: "wanted"}
-	first, err := l.Events(q)
-	if err != nil || len(first.Entries) != 0 || first.Next == nil {
-		t.Fatalf("the first page has %d events and goes on at %v: %v", len(first.Entries), first.Next, err)
-	}
-	for q.Start = first.Next; q.Start != nil; q.Start = first.Next {
-		if first, err = l.Events(q); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if len(first.Entries) != 1 {
-		t.Errorf("the last page has %d events", len(first.Entries))
-	}
-}
-
 func TestAFloodedQueueSaysWhatItDropped(t *testing.T) {
 	l, _ := newLogs(t, Config{QueueBytes: 4 * 1000})
 	for range 30 {
@@ -257,7 +236,7 @@ func TestAFullGroupLosesItsOldest(t *testing.T) {
 	if err != nil || g.StoredBytes != int64(50*len(got)) {
 		t.Errorf("the group says %d bytes for %d events of 50: %v", g.StoredBytes, len(got), err)
 	}
-	if streams, _ := l.Streams(iot.LogStreams{Group: "g", Limit: 9}); len(streams) != 1 || streams[0].Name != "late" {
+	if streams, _ := l.Streams(iot.LogStreamQuery{Group: "g", Limit: 9}); len(streams) != 1 || streams[0].Name != "late" {
 		t.Errorf("streams left: %v", streams)
 	}
 	if want := 1 + 1 + 3*len(got); len(m.records) != want { // the group, its stream, and three of each event
@@ -354,7 +333,7 @@ func TestListsAreOrderedAndPaged(t *testing.T) {
 		l.Write(line(name, "s", "x", now))
 		l.Write(line("g", fmt.Sprint("s", i), "x", now.Add(time.Duration(-i)*time.Second)))
 	}
-	groups := func(q iot.LogGroups) (names []string) {
+	groups := func(q iot.LogGroupQuery) (names []string) {
 		list, err := l.Groups(q)
 		if err != nil {
 			t.Fatal(err)
@@ -364,16 +343,16 @@ func TestListsAreOrderedAndPaged(t *testing.T) {
 		}
 		return names
 	}
-	if got := groups(iot.LogGroups{Prefix: "/aws/", Limit: 2}); !slices.Equal(got, []string{"/aws/a", "/aws/b"}) {
+	if got := groups(iot.LogGroupQuery{Prefix: "/aws/", Limit: 2}); !slices.Equal(got, []string{"/aws/a", "/aws/b"}) {
 		t.Errorf("first page: %q", got)
 	}
-	if got := groups(iot.LogGroups{Prefix: "/aws/", After: "/aws/b", Limit: 2}); !slices.Equal(got, []string{"/aws/c"}) {
+	if got := groups(iot.LogGroupQuery{Prefix: "/aws/", After: "/aws/b", Limit: 2}); !slices.Equal(got, []string{"/aws/c"}) {
 		t.Errorf("second page: %q", got)
 	}
-	if got := groups(iot.LogGroups{Contains: "the", Limit: 9}); !slices.Equal(got, []string{"other"}) {
+	if got := groups(iot.LogGroupQuery{Contains: "the", Limit: 9}); !slices.Equal(got, []string{"other"}) {
 		t.Errorf("that contain: %q", got)
 	}
-	streams := func(q iot.LogStreams) (names string) {
+	streams := func(q iot.LogStreamQuery) (names string) {
 		q.Group = "g"
 		list, err := l.Streams(q)
 		if err != nil {
@@ -384,11 +363,20 @@ func TestListsAreOrderedAndPaged(t *testing.T) {
 		}
 		return names
 	}
-	if got := streams(iot.LogStreams{ByLastEvent: true, Limit: 9}); got != "s3s2s1s0" {
+	if got := streams(iot.LogStreamQuery{ByLastEvent: true, Limit: 9}); got != "s3s2s1s0" {
 		t.Errorf("by last event: %s", got)
 	}
 	after := iot.LogStream{Name: "s1", LastEvent: now.Add(-time.Second)}
-	if got := streams(iot.LogStreams{ByLastEvent: true, Descending: true, After: after, Limit: 1}); got != "s2" {
+	if got := streams(iot.LogStreamQuery{ByLastEvent: true, Descending: true, After: after, Limit: 1}); got != "s2" {
 		t.Errorf("a page by last event, descending: %s", got)
+	}
+	if got := streams(iot.LogStreamQuery{After: after, Limit: 1}); got != "s2" {
+		t.Errorf("a page by name: %s", got)
+	}
+	if got := streams(iot.LogStreamQuery{Descending: true, After: after, Limit: 9}); got != "s0" {
+		t.Errorf("a page by name, descending: %s", got)
+	}
+	if got := streams(iot.LogStreamQuery{Prefix: "s0", After: after, Limit: 9}); got != "" {
+		t.Errorf("a page behind the last of a prefix: %s", got)
 	}
 }

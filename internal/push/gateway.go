@@ -55,9 +55,12 @@ type Config struct {
 	// A page of the host that it calls, and a client that is no browser and sends
 	// no Origin, are always allowed.
 	AllowOrigin func(origin string) bool
-	// Authorize refuses an upgrade by an error, whose text the client sees: 429
-	// when it wraps [iot.ErrLimit], 503 for [iot.ErrOverloaded], 401 otherwise; nil
-	// refuses nobody.
+	// Throttle refuses an upgrade by an error wrapping [iot.ErrLimit], whose text
+	// the client sees; nil refuses none.
+	Throttle func(r *http.Request) error
+	// Authorize refuses an upgrade of the gateway's own API, and any that is to
+	// listen to readings, by an error, whose text the client sees: 503 when it wraps
+	// [iot.ErrOverloaded], 401 otherwise; nil refuses nobody.
 	Authorize func(r *http.Request) error
 	// Subprotocol is named in the answer to a client that offers it; "" is none.
 	Subprotocol string

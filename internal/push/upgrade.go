@@ -24,7 +24,7 @@ const handlerTimeout = 5 * time.Second
 // ServeHTTP upgrades a request to a WebSocket connection of the gateway's own
 // API, which listens to readings. It answers 426 what is no upgrade, 403 a page of
 // an origin that is not allowed, 503 beyond MaxConnections and while stopping, and
-// what Authorize and Handlers.Connect refuse as those say.
+// what Throttle, Authorize and Handlers.Connect refuse as those say.
 //
 // A page of the host that it calls counts as allowed, so who mounts the gateway
 // must have refused foreign Host headers (DNS rebinding).
@@ -33,8 +33,9 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // Serve upgrades a request to a WebSocket connection of an API's stage, such as
-// "a1b2c3d4e5/prod", which s serves. It refuses as ServeHTTP does, without
-// Authorize unless the connection is to listen to readings.
+// "a1b2c3d4e5/prod", which s serves. It refuses as ServeHTTP does, but asks
+// Authorize only about connections of Config.Stage and those that are to listen to
+// readings: of others s.Connect decides alone.
 func (g *Gateway) Serve(w http.ResponseWriter, r *http.Request, s Socket, stage string, listens bool) {
 	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
 		w.Header().Set("Upgrade", "websocket")
@@ -46,11 +47,9 @@ func (g *Gateway) Serve(w http.ResponseWriter, r *http.Request, s Socket, stage 
 		g.refuse(w, http.StatusForbidden, fmt.Sprintf("Pages of %q may not connect: start the server with --allow-origin %s to let them.", origin, origin))
 		return
 	}
-	if g.cfg.Authorize != nil && listens {
-		if err := g.cfg.Authorize(r); err != nil {
-			g.unauthorized(w, err)
-			return
-		}
+	if err := g.letIn(r, g.guards(stage, listens)); err != nil {
+		g.unauthorized(w, err)
+		return
 	}
 	if err := g.admit(); err != nil {
 		w.Header().Set("Retry-After", "5")
@@ -60,6 +59,23 @@ func (g *Gateway) Serve(w http.ResponseWriter, r *http.Request, s Socket, stage 
 	if !g.connect(w, r, s, stage, listens) {
 		g.release()
 	}
+}
+
+// guards reports whether Authorize is asked about connections of a stage.
+func (g *Gateway) guards(stage string, listens bool) bool { return listens || stage == g.cfg.Stage }
+
+// letIn asks whether a client may come in. The throttle comes first: it costs less
+// than looking at a signature.
+func (g *Gateway) letIn(r *http.Request, guarded bool) error {
+	if g.cfg.Throttle != nil {
+		if err := g.cfg.Throttle(r); err != nil {
+			return err
+		}
+	}
+	if g.cfg.Authorize != nil && guarded {
+		return g.cfg.Authorize(r)
+	}
+	return nil
 }
 
 // allowed decides about an Origin header; "" is a client that is no browser.
@@ -73,7 +89,7 @@ func (g *Gateway) allowed(origin, host string) bool {
 	return g.cfg.AllowOrigin != nil && g.cfg.AllowOrigin(origin)
 }
 
-// unauthorized answers what Authorize refuses.
+// unauthorized answers what Throttle or Authorize refuses.
 func (g *Gateway) unauthorized(w http.ResponseWriter, err error) {
 	switch {
 	case errors.Is(err, iot.ErrLimit):
@@ -106,7 +122,7 @@ func (g *Gateway) connect(w http.ResponseWriter, r *http.Request, s Socket, stag
 	}
 	began := g.recent.end() // before the client can know that it is connected
 	upgrader := ws.HTTPUpgrader{Timeout: g.cfg.WriteTimeout}
-	if listens {
+	if g.guards(stage, listens) { // it may have come in by a token there
 		protocol = cmp.Or(protocol, g.cfg.Subprotocol)
 	}
 	if protocol != "" {

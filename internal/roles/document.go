@@ -51,7 +51,7 @@ type scalar struct{}
 // UnmarshalJSON implements json.Unmarshaler.
 func (*scalar) UnmarshalJSON(text []byte) error {
 	if text[0] == '{' || text[0] == '[' || text[0] == 'n' {
-		return fmt.Errorf("a condition has %s for a value", text)
+		return errors.New("a condition has a value that is no text, number or boolean")
 	}
 	return nil
 }

@@ -52,7 +52,8 @@ type DispatcherConfig struct {
 	// Backoff is the wait after the first failure; it doubles up to a minute, with
 	// jitter (default 1 s).
 	Backoff time.Duration
-	// Concurrency bounds the entries performed at once (default 32).
+	// Concurrency bounds the entries of one action that are performed at once
+	// (default 32), so that an action that hangs holds up no other.
 	Concurrency int
 	Log         *slog.Logger
 	Metrics     prometheus.Registerer
@@ -65,13 +66,19 @@ const page = 64
 // in order, each at least once or into the dead-letter.
 type Dispatcher struct {
 	cfg   DispatcherConfig
-	slots chan struct{}
 	ended *prometheus.CounterVec
+	wake  chan struct{}
 
-	mu     sync.Mutex
-	ready  []iot.OutboxLane
-	active map[iot.OutboxLane]bool // whether the lane was woken again while it ran
-	wake   chan struct{}
+	mu      sync.Mutex
+	ready   []iot.OutboxLane
+	active  map[iot.OutboxLane]bool // whether the lane was woken again while it ran
+	actions map[string]*share       // of the active lanes
+}
+
+// share is what the lanes of one action have in common.
+type share struct {
+	lanes int           // that are active; guarded by Dispatcher.mu
+	slots chan struct{} // one for each entry that is performed
 }
 
 // NewDispatcher validates the configuration; Run starts the work.
@@ -89,10 +96,10 @@ func NewDispatcher(cfg DispatcherConfig) (*Dispatcher, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	d := &Dispatcher{
-		cfg:    cfg,
-		slots:  make(chan struct{}, cfg.Concurrency),
-		active: make(map[iot.OutboxLane]bool),
-		wake:   make(chan struct{}, 1),
+		cfg:     cfg,
+		wake:    make(chan struct{}, 1),
+		active:  make(map[iot.OutboxLane]bool),
+		actions: make(map[string]*share),
 		ended: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "fieldline_outbox_entries_total", Help: "Outbox entries that ended, by action and result (done, dead).",
 		}, []string{"action", "result"}),
@@ -111,6 +118,12 @@ func (d *Dispatcher) Wake(lane iot.OutboxLane) {
 	} else {
 		d.active[lane] = false
 		d.ready = append(d.ready, lane)
+		of := d.actions[lane.Action]
+		if of == nil {
+			of = &share{slots: make(chan struct{}, d.cfg.Concurrency)}
+			d.actions[lane.Action] = of
+		}
+		of.lanes++
 	}
 	d.mu.Unlock()
 	select {
@@ -187,6 +200,11 @@ func (d *Dispatcher) rest(lane iot.OutboxLane) (ended bool) {
 		return false
 	}
 	delete(d.active, lane)
+	if of := d.actions[lane.Action]; of.lanes > 1 {
+		of.lanes--
+	} else {
+		delete(d.actions, lane.Action)
+	}
 	return true
 }
 
@@ -220,9 +238,12 @@ func (d *Dispatcher) finish(ctx context.Context, e iot.OutboxEntry) error {
 
 // perform makes one attempt. An entry that waits for its next one takes no slot.
 func (d *Dispatcher) perform(ctx context.Context, e iot.OutboxEntry) error {
+	d.mu.Lock()
+	slots := d.actions[e.Lane.Action].slots // its lane is active
+	d.mu.Unlock()
 	select {
-	case d.slots <- struct{}{}:
-		defer func() { <-d.slots }()
+	case slots <- struct{}{}:
+		defer func() { <-slots }()
 	case <-ctx.Done():
 		return ctx.Err()
 	}

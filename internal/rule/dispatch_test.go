@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -148,7 +149,7 @@ func TestKindHasRetriesOfItsOwn(t *testing.T) {
 		d, err := NewDispatcher(DispatcherConfig{
 			Outbox: o, Concurrency: 1,
 			Performers: map[string]Performer{"lambda": func(_ context.Context, e iot.OutboxEntry) error {
-				if e.Lane.Action == "lambda/other" {
+				if e.Key == "other" {
 					return nil
 				}
 				at = append(at, time.Since(start))
@@ -169,7 +170,7 @@ func TestKindHasRetriesOfItsOwn(t *testing.T) {
 		ended := make(chan error)
 		go func() { ended <- d.Run(ctx) }()
 		synctest.Wait()
-		d.Wake(o.add("lambda/other", "k", 1))
+		d.Wake(o.add("lambda/hello", "other", 1))
 		synctest.Wait()
 		if o.left() != 1 {
 			t.Errorf("an entry that waits for its next try holds up the only slot: %d left", o.left())
@@ -182,6 +183,34 @@ func TestKindHasRetriesOfItsOwn(t *testing.T) {
 		if want := []time.Duration{0, time.Minute, 3 * time.Minute}; !slices.Equal(at, want) || len(o.dead) != 1 {
 			t.Errorf("tried at %v, dead %v", at, o.dead)
 		}
+	})
+}
+
+func TestActionThatHangsHoldsUpNoOther(t *testing.T) {
+	o := &fakeOutbox{}
+	for i := range 100 { // more lanes than there are slots
+		o.add("lambda/hangs", fmt.Sprint(i), 1)
+	}
+	var done atomic.Int64
+	perform := func(_ context.Context, e iot.OutboxEntry) error {
+		if e.Lane.Action == "lambda/hangs" {
+			time.Sleep(time.Hour)
+		}
+		done.Add(1)
+		return nil
+	}
+	dispatch(t, o, perform, func(d *Dispatcher) {
+		synctest.Wait()
+		d.Wake(o.add("lambda/hello", "k", 1))
+		synctest.Wait()
+		if n := done.Load(); n != 1 {
+			t.Errorf("%d entries done while one action hangs, want the other's", n)
+		}
+		time.Sleep(24 * time.Hour)
+		if d.mu.Lock(); len(d.actions) != 0 {
+			t.Errorf("%d actions are remembered after their work", len(d.actions))
+		}
+		d.mu.Unlock()
 	})
 }
 

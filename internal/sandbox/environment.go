@@ -20,17 +20,17 @@ func environment(cfg *Config, api, stream, temp string) []string {
 		"LD_LIBRARY_PATH": cfg.Dir + ":" + filepath.Join(cfg.Dir, "lib"),
 	}
 	for name, value := range cfg.Platform {
-		if !reserved(name) {
+		if !Reserved(name) {
 			vars[name] = value
 		}
 	}
 	for name, value := range cfg.Environment {
-		if !reserved(name) {
+		if !Reserved(name) {
 			vars[name] = value
 		}
 	}
 	for name, value := range cfg.Platform {
-		if reserved(name) {
+		if Reserved(name) {
 			vars[name] = value
 		}
 	}
@@ -54,9 +54,9 @@ func environment(cfg *Config, api, stream, temp string) []string {
 	return env
 }
 
-// reserved reports whether Lambda keeps a variable to itself ("Reserved
-// environment variables" of its developer guide).
-func reserved(name string) bool {
+// Reserved reports whether Lambda keeps a variable to itself ("Reserved environment
+// variables" of its developer guide).
+func Reserved(name string) bool {
 	switch name {
 	case "_HANDLER", "_X_AMZN_TRACE_ID", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR", "AWS_REGION", "AWS_DEFAULT_REGION",
 		"AWS_EXECUTION_ENV", "AWS_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN":

@@ -7,6 +7,9 @@ import (
 	"sync"
 )
 
+// loopback is where the Runtime APIs are.
+const loopback = "127.0.0.1"
+
 // maxConnections is how many connections a Runtime API serves at a time.
 const maxConnections = 64
 

@@ -237,22 +237,21 @@ func (p *Pool) ended(proc *process) {
 func (p *Pool) watch(stop <-chan struct{}) {
 	const (
 		interval   = 200 * time.Millisecond
+		idleLooks  = 10   // intervals between two looks while every process is idle
 		maxMembers = 1024 // processes of one environment, as on AWS
 	)
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
-	for {
+	for n := 0; ; n++ {
 		select {
 		case <-stop:
 			return
 		case <-tick.C:
 		}
-		p.mu.Lock()
-		procs := make(map[int]*process, len(p.live))
-		for proc := range p.live {
-			procs[proc.pid] = proc
+		procs, busy := p.liveByPID()
+		if !busy && n%idleLooks != 0 {
+			continue
 		}
-		p.mu.Unlock()
 		for leader, f := range families(procs) {
 			proc := procs[leader]
 			if f.resident > proc.maxMemory() && len(f.members) > 1 {
@@ -263,6 +262,17 @@ func (p *Pool) watch(stop <-chan struct{}) {
 			}
 		}
 	}
+}
+
+// liveByPID returns the processes by their pid, and whether one is not idle.
+func (p *Pool) liveByPID() (procs map[int]*process, busy bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	procs = make(map[int]*process, len(p.live))
+	for proc := range p.live {
+		procs[proc.pid] = proc
+	}
+	return procs, len(p.live) > len(p.idle)
 }
 
 // Close ends every process and waits for them: SIGTERM, half a second later

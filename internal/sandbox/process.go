@@ -55,7 +55,7 @@ func (e *entrypointError) Error() string { return e.err.Error() }
 func startProcess(cfg *Config, ended func(*process)) (*process, error) {
 	p := &process{cfg: cfg, started: time.Now(), exited: make(chan struct{}), ended: ended}
 	stream := streamName(p.started)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := net.Listen("tcp", net.JoinHostPort(loopback, "0"))
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +71,7 @@ func startProcess(cfg *Config, ended func(*process)) (*process, error) {
 	}
 	p.api = newRuntimeAPI(cfg, p.begin)
 	p.server = &http.Server{
-		Handler:           p.api.handler(),
+		Handler:           notFromBrowsers(p.api.handler()),
 		ReadHeaderTimeout: 10 * time.Second,
 		MaxHeaderBytes:    1<<20 + 64<<10, // X-Ray error causes may have 1 MiB
 		ErrorLog:          discardLog(),

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"sync"
@@ -50,6 +51,20 @@ func (a *runtimeAPI) handler() http.Handler {
 	mux.HandleFunc("POST /2020-01-01/extension/register", a.register)
 	mux.HandleFunc("GET /2020-01-01/extension/event/next", a.extensionEvent)
 	return mux
+}
+
+// notFromBrowsers refuses what a page in a browser of this machine can send: no
+// runtime sends these headers, and a name other than the loopback address in Host
+// is DNS rebinding.
+func notFromBrowsers(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host, _, err := net.SplitHostPort(r.Host)
+		if err != nil || host != loopback || r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != "" {
+			refuse(w, http.StatusForbidden, "AccessDenied", "the Runtime API is for the runtime of one function")
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // next hands the process its next event, and waits for one as long as it takes.

@@ -57,6 +57,28 @@ func TestRuntimeAPIRefuses(t *testing.T) {
 	}
 }
 
+func TestRuntimeAPIIsNotForBrowsers(t *testing.T) {
+	for name, tt := range map[string]struct{ host, header string }{
+		"a page of the same name": {"127.0.0.1:9001", "Sec-Fetch-Site"},
+		"a page of another":       {"127.0.0.1:9001", "Origin"},
+		"a name that was rebound": {"attacker.example:9001", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, _ := flight(t)
+			r := httptest.NewRequest("POST", "/2018-06-01/runtime/invocation/now/response", strings.NewReader("1"))
+			r.Host = tt.host
+			if tt.header != "" {
+				r.Header.Set(tt.header, "http://attacker.example")
+			}
+			w := httptest.NewRecorder()
+			notFromBrowsers(a.handler()).ServeHTTP(w, r)
+			if w.Code != http.StatusForbidden || !a.inFlight("now") {
+				t.Errorf("answered %d, in flight: %t", w.Code, a.inFlight("now"))
+			}
+		})
+	}
+}
+
 func TestAnInvocationIsAnsweredOnce(t *testing.T) {
 	a, c := flight(t)
 	post := func(body string) int {

@@ -18,8 +18,8 @@
 // the server itself is killed, Linux kills the bootstraps, not what they started.
 //
 // The memory limit counts the resident pages of the process and its children a
-// few times a second (RLIMIT_AS would break Go, Node and Java), so a function can
-// exceed it for a moment; it needs Linux's /proc and is not enforced elsewhere.
+// few times a second, of idle ones every other second (RLIMIT_AS would break Go,
+// Node and Java), so a function can exceed it for a moment; it needs Linux's /proc and is not enforced elsewhere.
 //
 // A [Proxy] leads functions that fix an API Gateway host name in their code to the
 // local gateway. Pool and Proxy are safe for concurrent use.

@@ -7,6 +7,7 @@ import (
 	"github.com/fieldline-iot/fieldline/internal/auth"
 	"github.com/fieldline-iot/fieldline/internal/awsapi"
 	"github.com/fieldline-iot/fieldline/internal/function"
+	"github.com/fieldline-iot/fieldline/internal/httpapi"
 	"github.com/fieldline-iot/fieldline/internal/iot"
 	"github.com/fieldline-iot/fieldline/internal/push"
 )
@@ -26,6 +27,7 @@ func (s *Server) buildAPIs() (err error) {
 	s.apis, err = apis.New(apis.Config{
 		Account: s.cfg.Account, Records: s.store.Section("apis"), Functions: s.functions,
 		Identities: verifiers{auth.NewIssuers(auth.IssuersConfig{Log: s.log}), s.gate.iam}, Sockets: sockets{s.push}, Endpoint: s.GatewayURL,
+		Throttle: s.gate.requests.Allow, PrivateCookie: httpapi.SessionCookie,
 		// The control and HTTP doors are built later.
 		Connections: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.control.ConnectionsHandler().ServeHTTP(w, r) }),
 		BuiltIn:     s.builtInAPIs(), Log: s.log,
@@ -33,9 +35,9 @@ func (s *Server) buildAPIs() (err error) {
 	return err
 }
 
-// builtInAPIs are the guide's two APIs, unless the account began empty.
+// builtInAPIs are the guide's two APIs, unless the data folder began empty.
 func (s *Server) builtInAPIs() []apis.BuiltIn {
-	if s.cfg.Empty {
+	if !s.guide {
 		return nil
 	}
 	own := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.http.Own().ServeHTTP(w, r) })
@@ -57,7 +59,7 @@ func (s *Server) builtInAPIs() []apis.BuiltIn {
 func (s *Server) webSocket() http.Handler {
 	own := s.apis.Stage(websocketAPIID, stage)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if s.cfg.Empty || s.functions.BuiltIn(function.OnConnect) && s.functions.BuiltIn(function.OnDisconnect) {
+		if !s.guide || s.functions.BuiltIn(function.OnConnect) && s.functions.BuiltIn(function.OnDisconnect) {
 			s.push.ServeHTTP(w, r)
 			return
 		}

@@ -39,7 +39,7 @@ type Config struct {
 	Account   iot.Account
 	Hostnames []string // the first is what DescribeEndpoint answers
 
-	Empty         bool // start without the guide's stack
+	Empty         bool // a fresh data folder begins without the guide's stack
 	TrustDeviceID bool
 	AWSStrict     bool
 	Retention     time.Duration // how long history is kept; 0 is for ever

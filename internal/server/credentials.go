@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
@@ -63,20 +62,6 @@ func ensureCredentials(data string) (sigv4.Credentials, error) {
 	return c, writeFile(filepath.Join(data, CredentialsFile), text, 0o600)
 }
 
-// newFunctionKey makes the access key that functions are given. It is good until
-// the server stops.
-func newFunctionKey() sigv4.Credentials {
-	id, secret, token := make([]byte, 10), make([]byte, 30), make([]byte, 30)
-	for _, b := range [][]byte{id, secret, token} {
-		rand.Read(b) // never fails
-	}
-	return sigv4.Credentials{
-		AccessKeyID:     "ASIA" + base32.StdEncoding.EncodeToString(id),
-		SecretAccessKey: base64.StdEncoding.EncodeToString(secret),
-		SessionToken:    base64.StdEncoding.EncodeToString(token),
-	}
-}
-
 // secret returns the secret of an access key: the operator's, or the functions'.
 func (s *Server) secret(key string) (secret string, ok bool) {
 	switch key {
@@ -86,32 +71,6 @@ func (s *Server) secret(key string) (secret string, ok bool) {
 		return s.functionKey.SecretAccessKey, true
 	}
 	return "", false
-}
-
-// functionsMay lists what functions may ask of each service, by its name in
-// signatures: to work with data, not to administer. "*" is everything.
-func functionsMay() map[string][]string {
-	return map[string][]string{
-		"dynamodb": {
-			"PutItem", "GetItem", "UpdateItem", "DeleteItem", "Query", "Scan", "BatchGetItem", "BatchWriteItem",
-			"TransactGetItems", "TransactWriteItems", "DescribeTable", "ListTables", "DescribeTimeToLive", "DescribeEndpoints",
-		},
-		"execute-api": {"*"},
-		"iotdata":     {"*"},
-		"lambda":      {"Invoke", "InvokeAsync"},
-		"logs":        {"CreateLogGroup", "CreateLogStream", "PutLogEvents", "DescribeLogGroups", "DescribeLogStreams", "GetLogEvents", "FilterLogEvents"},
-		"sts":         {"*"},
-	}
-}
-
-// permit refuses what an access key is not for, by an error wrapping
-// [iot.ErrDenied].
-func (s *Server) permit(key, service, operation string) error {
-	may := functionsMay()[service]
-	if key != s.functionKey.AccessKeyID || slices.Contains(may, operation) || slices.Contains(may, "*") {
-		return nil
-	}
-	return fmt.Errorf("functions may not call %s:%s: their access key is for data, and what administers needs that of the data folder: %w", service, operation, iot.ErrDenied)
 }
 
 // accountFile names, in the data folder, the account and region that it was made

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"maps"
 	"net/http"
 	"os"
@@ -34,13 +35,17 @@ func (s *Server) buildFunctions(sockets *listeners) error {
 		Logs:     s.logGroups.Write, Log: s.log,
 	}
 	s.proxyDir = filepath.Join(data, "proxy")
+	readable := []string{s.proxyDir} // functions read its CA
 	if user, ok := sandbox.Unprivileged(); ok {
 		sum := sha256.Sum256([]byte(data))
 		cache := filepath.Join(cacheRoot, hex.EncodeToString(sum[:8]))
 		cfg.User, cfg.Unpacked, s.proxyDir = user, filepath.Join(cache, "functions"), filepath.Join(cache, "proxy")
+		readable = []string{cacheRoot, cache, s.proxyDir}
 	}
-	if err := os.MkdirAll(s.proxyDir, 0o755); err != nil { // functions read its CA
-		return err
+	for _, dir := range readable {
+		if err := errors.Join(os.MkdirAll(dir, 0o755), os.Chmod(dir, 0o755)); err != nil { // whatever the umask
+			return err
+		}
 	}
 	s.functionKey = newFunctionKey()
 	s.proxy, err = sandbox.NewProxy(sandbox.ProxyConfig{

@@ -13,23 +13,15 @@ import (
 	"github.com/fieldline-iot/fieldline/internal/awsapi"
 )
 
-// gate stands before both doors of the gateway. Its throttles come first: they
-// cost less than looking at a signature.
+// gate stands before both doors of the gateway.
 type gate struct {
 	readers            *auth.Gate
 	iam                *auth.IAM
 	connects, requests *auth.Throttle
 }
 
-// connect decides about a WebSocket.
-func (g *gate) connect(r *http.Request) error {
-	if err := g.connects.Allow(r); err != nil {
-		return err
-	}
-	return g.readers.Authorize(r)
-}
-
-// request decides about a request of the HTTP API.
+// request decides about a query of readings. The throttle comes first: it costs
+// less than looking at a signature.
 func (g *gate) request(r *http.Request) error {
 	if err := g.requests.Allow(r); err != nil {
 		return err

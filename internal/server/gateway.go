@@ -75,7 +75,7 @@ func (s *Server) buildGateway(sockets *listeners) (err error) {
 	}
 	s.push, err = push.New(push.Config{
 		Readings: s.store, Handlers: s.functions, Stage: websocketAPIID + "/" + stage, AllowOrigin: s.cfg.allowOrigin,
-		Authorize: s.gate.connect, Subprotocol: auth.Subprotocol,
+		Throttle: s.gate.connects.Allow, Authorize: s.gate.readers.Authorize, Subprotocol: auth.Subprotocol,
 		Log: s.log, Metrics: s.metrics,
 	})
 	if err != nil {

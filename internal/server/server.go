@@ -31,7 +31,6 @@ import (
 	"github.com/fieldline-iot/fieldline/internal/ingest"
 	"github.com/fieldline-iot/fieldline/internal/iot"
 	"github.com/fieldline-iot/fieldline/internal/logs"
-	"github.com/fieldline-iot/fieldline/internal/policy"
 	"github.com/fieldline-iot/fieldline/internal/push"
 	"github.com/fieldline-iot/fieldline/internal/roles"
 	"github.com/fieldline-iot/fieldline/internal/rule"
@@ -53,6 +52,7 @@ type Server struct {
 	credentials sigv4.Credentials // the operator's
 	functionKey sigv4.Credentials
 	proxyDir    string
+	guide       bool // the data folder began with the guide's stack
 	provisioner provisioner
 
 	store      *store.Store
@@ -155,25 +155,6 @@ func (s *Server) buildRules() (err error) {
 		Retries:    map[string]rule.Retry{iot.LambdaOutbox: s.functions.Retry},
 		Log:        s.log, Metrics: s.metrics,
 	})
-	return err
-}
-
-// buildStack makes an empty data folder the guide's, and the access key. The key
-// comes last: its presence says that the rest is complete.
-func (s *Server) buildStack() error {
-	_, err := LoadCredentials(s.cfg.Data)
-	if errors.Is(err, fs.ErrNotExist) && !s.cfg.Empty {
-		err := errors.Join(ensureStack(s.store, s.rules, s.functions, s.cfg.Account), s.ensureTables())
-		if err != nil {
-			return fmt.Errorf("creating the guide's stack: %w", err)
-		}
-	}
-	if s.cfg.MQTTAddr != "" {
-		if err := ensurePolicy(s.store, PlainPolicy, policy.PlainDocument()); err != nil {
-			return err
-		}
-	}
-	s.credentials, err = ensureCredentials(s.cfg.Data)
 	return err
 }
 

@@ -25,6 +25,53 @@ const (
 	lambdaInvoke = "lambda:InvokeFunction"
 )
 
+// What the section "server" of the store says under stackKey: how the data folder
+// began.
+const (
+	stackKey     = "stack"
+	beganGuide   = "guide"
+	beganNothing = "empty"
+)
+
+// buildStack makes a fresh data folder the guide's, unless it is to begin empty,
+// and the access key. Later starts keep to what the folder began as, whatever
+// Config.Empty says then.
+func (s *Server) buildStack() (err error) {
+	if err := s.beginStack(); err != nil {
+		return fmt.Errorf("creating the guide's stack: %w", err)
+	}
+	if s.cfg.MQTTAddr != "" {
+		if err := ensurePolicy(s.store, PlainPolicy, policy.PlainDocument()); err != nil {
+			return err
+		}
+	}
+	s.credentials, err = ensureCredentials(s.cfg.Data)
+	return err
+}
+
+// beginStack finds out how the data folder began, or has it begin.
+func (s *Server) beginStack() error {
+	section := s.store.Section("server")
+	began, err := section.Get([]byte(stackKey))
+	if err == nil {
+		s.guide = string(began) == beganGuide
+		return nil
+	}
+	if !errors.Is(err, iot.ErrNotFound) {
+		return err
+	}
+	s.guide = !s.cfg.Empty
+	word := beganNothing
+	if s.guide {
+		word = beganGuide
+		if err := errors.Join(ensureStack(s.store, s.rules, s.functions, s.cfg.Account), s.ensureTables()); err != nil {
+			return err
+		}
+	}
+	// Last: its presence says that the rest is complete.
+	return section.Apply([]iot.Write{{Key: []byte(stackKey), Value: []byte(word)}}, true)
+}
+
 // ensureStack creates the guide's stack on an empty data folder: policy, rule
 // and the rule's permission. It may be repeated after a start that was cut short.
 func ensureStack(s *store.Store, rules *rule.Engine, functions *function.Catalog, account iot.Account) error {

@@ -68,9 +68,15 @@ func (i *tokenIssuer) token(t *testing.T, client string, end time.Time) string {
 	return text + "." + segment(append(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))...))
 }
 
-// visit sends a request to both doors and returns their statuses: 101 and 200 is
-// let in.
+// visit sends a request to both doors of the guide's APIs and returns their
+// statuses: 101 and 200 is let in.
 func (s *Server) visit(query string, change func(r *http.Request)) (webSocket, api *http.Response) {
+	s.t.Helper()
+	return s.visitAPIs("/prod", "/prod/iotdata", query, change)
+}
+
+// visitAPIs does so with those of others.
+func (s *Server) visitAPIs(webSocketPath, apiPath, query string, change func(r *http.Request)) (webSocket, api *http.Response) {
 	s.t.Helper()
 	send := func(path string, upgrade bool) *http.Response {
 		r, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, s.GatewayURL()+path+"?"+query, nil)
@@ -92,7 +98,7 @@ func (s *Server) visit(query string, change func(r *http.Request)) (webSocket, a
 		res.Body.Close()
 		return res
 	}
-	return send("/prod", true), send("/prod/iotdata", false)
+	return send(webSocketPath, true), send(apiPath, false)
 }
 
 // operator logs in and returns the session's cookie.
@@ -211,18 +217,52 @@ func TestGatewayWithAnIssuer(t *testing.T) {
 	}
 }
 
-// TestGatewayThrottles has a burst of three at each door.
+// TestGateStandsBeforeCodeOfUsers replaces the built-in OnConnect: who may not
+// connect is refused before that code is asked.
+func TestGateStandsBeforeCodeOfUsers(t *testing.T) {
+	i := newTokenIssuer(t)
+	s := Start(t, func(c *server.Config) { c.JWTIssuer, c.JWTAudiences = i.URL, []string{"dashboards"} })
+	s.deploy("OnConnect", crashes)
+	good := "access_token=" + i.token(t, "dashboards", time.Now().Add(time.Hour))
+	for query, want := range map[string]int{"": 401, good: 502} {
+		if webSocket, _ := s.visit(query, func(*http.Request) {}); webSocket.StatusCode != want {
+			t.Errorf("with %.12q: %s, want %d", query, webSocket.Status, want)
+		}
+	}
+}
+
+// usersAPI makes an API without routes, and returns the path of its stage.
+func (s *Server) usersAPI(protocol string) string {
+	s.t.Helper()
+	var api struct{ APIID string }
+	s.Control("apigateway", "POST", "/v2/apis", map[string]string{
+		"name": "test", "protocolType": protocol,
+		"routeSelectionExpression": map[string]string{"WEBSOCKET": "$request.body.action", "HTTP": "${request.method} ${request.path}"}[protocol],
+	}, &api)
+	s.Control("apigateway", "POST", "/v2/apis/"+api.APIID+"/stages", map[string]any{"stageName": "test", "autoDeploy": true}, nil)
+	return "/" + api.APIID + "/test"
+}
+
+// TestGatewayThrottles has a burst of three at each door, for the guide's APIs and
+// those of users together.
 func TestGatewayThrottles(t *testing.T) {
 	s := Start(t, func(c *server.Config) {
 		c.ConnectRate, c.ConnectBurst, c.RequestRate, c.RequestBurst = 1, 3, 1, 3
 	})
+	webSocketPath, apiPath := s.usersAPI("WEBSOCKET"), s.usersAPI("HTTP")
 	throttled := 0.0
-	for range 20 {
-		webSocket, api := s.visit("", func(*http.Request) {})
+	for i := range 20 {
+		paths := [][2]string{{"/prod", "/prod/iotdata"}, {webSocketPath, apiPath}}[i%2]
+		webSocket, api := s.visitAPIs(paths[0], paths[1], "", func(*http.Request) {})
 		for _, res := range []*http.Response{webSocket, api} {
-			if res.StatusCode == http.StatusTooManyRequests && res.Header.Get("Retry-After") == "1" {
+			switch res.StatusCode {
+			case http.StatusTooManyRequests:
 				throttled++
-			} else if res.StatusCode != 101 && res.StatusCode != 200 {
+				if res.Header.Get("Retry-After") != "1" {
+					t.Errorf("%v says nothing of when to retry", res.Header)
+				}
+			case 101, 200, 404: // the users' API has no route
+			default:
 				t.Fatalf("%s", res.Status)
 			}
 		}

@@ -80,3 +80,26 @@ func TestDataFolderOfAnotherAccount(t *testing.T) {
 	cfg.Account.Region = "eu-central-1"
 	refused(t, cfg, s.Config.Data, "us-east-1", "--region us-east-1")
 }
+
+// TestDataFolderStaysWhatItBeganAs restarts an empty folder without --empty and one
+// of the guide with it: neither turns into the other.
+func TestDataFolderStaysWhatItBeganAs(t *testing.T) {
+	for name, empty := range map[string]bool{"an empty one": true, "the guide's": false} {
+		t.Run(name, func(t *testing.T) {
+			s := Start(t, func(c *server.Config) { c.Empty = empty })
+			s.Config.Empty = !empty
+			s.Restart()
+			var apis struct{ Items []struct{ Name string } }
+			s.Control("apigateway", "GET", "/v2/apis", nil, &apis)
+			var rules struct{ Rules []struct{ RuleName string } }
+			s.Control("iot", "GET", "/rules", nil, &rules)
+			want := 2
+			if empty {
+				want = 0
+			}
+			if len(apis.Items) != want || len(rules.Rules) != want/2 {
+				t.Errorf("it has the APIs %v and the rules %v", apis.Items, rules.Rules)
+			}
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -55,8 +56,9 @@ func (p *Section) Scan(r iot.KeyRange, visit func(key, value []byte) (bool, erro
 
 // Apply makes writes as one: all of them or none. With durable it returns once
 // the disk has them, concurrent calls sharing a sync; without, they become
-// durable with whatever is synced next. Below the free-space watermark it refuses
-// what is not a deletion with iot.ErrNoSpace.
+// durable with whatever is synced next. Below the free-space watermark, or when there
+// is no room for them all, it refuses what is not only deletions with
+// iot.ErrNoSpace.
 func (p *Section) Apply(writes []iot.Write, durable bool) error {
 	b := p.store.engine.NewBatch()
 	grows := false
@@ -68,7 +70,7 @@ func (p *Section) Apply(writes []iot.Write, durable bool) error {
 	}
 	if grows {
 		p.store.space.refresh()
-		if err := p.store.space.check(); err != nil {
+		if err := cmp.Or(p.store.space.check(), p.store.space.checkSize(b.Len())); err != nil {
 			return errors.Join(err, b.Close())
 		}
 	}

@@ -81,3 +81,20 @@ func TestSectionSurvivesPowerLoss(t *testing.T) {
 		t.Errorf("after the crash: %q, %v", value, err)
 	}
 }
+
+func TestASectionRefusesWhatTheDiskHasNoRoomFor(t *testing.T) {
+	files := diskOf(disk, 6*mib) // above the watermark
+	s := open(t, testConfig(files))
+	defer s.Close()
+	p := s.Section("tables")
+	write := func(size int) []iot.Write { return []iot.Write{{Key: []byte("k"), Value: make([]byte, size)}} }
+	wantErr(t, "a large write", p.Apply(write(3*mib), true), iot.ErrNoSpace)
+	if err := p.Apply(write(mib), true); err != nil {
+		t.Errorf("a write that fits: %v", err)
+	}
+	setFree(files, disk, 4*mib) // below it
+	wantErr(t, "a small write", p.Apply(write(1), true), iot.ErrNoSpace)
+	if err := p.Apply([]iot.Write{{Key: []byte("k"), Delete: true}}, true); err != nil {
+		t.Errorf("a deletion: %v", err)
+	}
+}

@@ -95,6 +95,16 @@ func (sp *space) check() error {
 	return nil
 }
 
+// checkSize refuses a write of so many bytes that would use up the reserve: it goes
+// to the log and then to a table.
+func (sp *space) checkSize(size int) error {
+	free, need := sp.free.Load(), sp.reserve+2*uint64(size)
+	if sp.minFree == 0 || free >= need {
+		return nil
+	}
+	return fmt.Errorf("%d MiB free in %s, less than the %d that this write needs: free some: %w", free/mib, sp.dir, need/mib, iot.ErrNoSpace)
+}
+
 // fail refuses every write from now on.
 func (sp *space) fail(err error) {
 	sp.broken.Store(true)

@@ -30,8 +30,9 @@ func (e *Engine) CreateTable(in *ddb.CreateTableInput) (ddb.TableOutput, error) 
 		return ddb.TableOutput{}, fmt.Errorf("table %s would be one more than %d: %w", in.TableName, maxTables, iot.ErrLimit)
 	}
 	now := e.cfg.Now()
+	e.lastNumber++
 	r := &record{
-		Definition: in.TableDefinition, Number: e.nextNumber(), ID: uuid.NewString(), Created: now,
+		Definition: in.TableDefinition, Number: e.lastNumber, ID: uuid.NewString(), Created: now,
 		Indexes: map[string]uint32{}, NextIndex: 1, Tags: in.Tags,
 	}
 	if in.BillingMode == ddb.BillingPerRequest {
@@ -46,16 +47,6 @@ func (e *Engine) CreateTable(in *ddb.CreateTableInput) (ddb.TableOutput, error) 
 	t := e.build(r, &stripes{}, &stats{})
 	e.replace(in.TableName, t)
 	return ddb.TableOutput{TableDescription: e.describe(t, "ACTIVE")}, nil
-}
-
-// nextNumber is a number that no table has. That of a deleted table may be used
-// again: its rows went with it.
-func (e *Engine) nextNumber() uint32 {
-	highest := uint32(0)
-	for _, t := range e.catalog() {
-		highest = max(highest, t.Number)
-	}
-	return highest + 1
 }
 
 func (r *record) addIndex(name string) uint32 {

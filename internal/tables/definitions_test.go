@@ -1,8 +1,12 @@
 package tables
 
 import (
+	"errors"
 	"strings"
 	"testing"
+
+	"github.com/fieldline-iot/fieldline/internal/ddb"
+	"github.com/fieldline-iot/fieldline/internal/iot"
 )
 
 func TestTablesAreMadeListedAndDeleted(t *testing.T) {
@@ -73,5 +77,19 @@ func TestTablesThatCannotBe(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			converse(t, e, []step{{"CreateTable", tt.request, "", tt.says}})
 		})
+	}
+}
+
+// A reader that still holds a deleted table must not see another's items.
+func TestNoTableTakesTheRowsOfADeletedOne(t *testing.T) {
+	e := newEngine(t, &memory{}, nil)
+	createTable(t, e, "Old", false)
+	old := must[*table](t)(e.described("Old"))
+	converse(t, e, []step{{"DeleteTable", `{"TableName":"Old"}`, "", ""}})
+	createTable(t, e, "New", false)
+	converse(t, e, []step{{"PutItem", `{"TableName":"New","Item":{"p":{"S":"a"}}}`, "", ""}})
+	row := must[[]byte](t)(old.row(ddb.Item{"p": ddb.String("a")}))
+	if _, err := e.cfg.Records.Get(row); !errors.Is(err, iot.ErrNotFound) {
+		t.Errorf("a row of the deleted table: %v, want none", err)
 	}
 }

@@ -18,7 +18,7 @@ const (
 	sweepPause = time.Minute
 	sweepShare = 20
 	// sweepBatch is how many rows are looked at before the expired ones among them
-	// are deleted.
+	// are deleted, and how many tokens are deleted at once.
 	sweepBatch = 1000
 	// oldestExpiry: an item whose time is longer ago than that does not expire, as
 	// on AWS, where it is taken for a mistake.
@@ -87,7 +87,8 @@ func (e *Engine) expire(ctx context.Context, t *table) error {
 	return nil
 }
 
-// expireItem deletes one item unless it was given more time meanwhile.
+// expireItem deletes one item unless it was given more time meanwhile. It waits for
+// no sync: what a crash brings back expires again.
 func (e *Engine) expireItem(table string, key ddb.Item) error {
 	c := &change{op: remove, in: &ddb.Write{TableName: table, Key: key}, keepOld: true}
 	release, err := e.hold(c)
@@ -104,8 +105,15 @@ func (e *Engine) expireItem(table string, key ddb.Item) error {
 	if c.old == nil || !e.expired(c.table, c.old) {
 		return nil
 	}
-	_, err = e.commit([]*change{c})
-	return err
+	writes, err := c.writes(nil, new(usage))
+	if err != nil {
+		return err
+	}
+	if err := e.cfg.Records.Apply(writes, false); err != nil {
+		return err
+	}
+	c.count()
+	return nil
 }
 
 // expired reports whether an item's time, whole seconds since the epoch, is over.
@@ -119,19 +127,28 @@ func (e *Engine) expired(t *table, item ddb.Item) bool {
 	return err == nil && at < float64(now.Unix()) && at > float64(now.Add(-oldestExpiry).Unix())
 }
 
-// forgetTokens deletes the client request tokens whose life is over.
+// forgetTokens deletes the client request tokens whose life is over, a batch at a
+// time.
 func (e *Engine) forgetTokens() error {
 	var writes []iot.Write
+	flush := func() error {
+		err := e.cfg.Records.Apply(writes, false)
+		writes = nil
+		return err
+	}
 	err := e.cfg.Records.Scan(iot.KeyRange{From: tokenKey(""), To: []byte{kindToken + 1}}, func(key, value []byte) (bool, error) {
 		if e.tokenExpired(value) {
 			writes = append(writes, iot.Write{Key: slices.Clone(key), Delete: true})
 		}
-		return true, nil
+		if len(writes) < sweepBatch {
+			return true, nil
+		}
+		return true, flush()
 	})
 	if err != nil || len(writes) == 0 {
 		return err
 	}
-	return e.cfg.Records.Apply(writes, false)
+	return flush()
 }
 
 // saveStats saves the statistics that have changed.

@@ -59,8 +59,11 @@ func (t *table) indexWrites(writes []iot.Write, x *index, old, item ddb.Item, us
 	return writes, nil
 }
 
-// fillBatch is how many entries of a new index are written at once.
-const fillBatch = 1000
+// The entries of a new index that are written at once, and their bytes.
+const (
+	fillBatch = 1000
+	fillBytes = 4 << 20
+)
 
 // fill writes the entries of a new index for every item of its table, whose
 // stripes are held. What an attempt that was cut short has left goes first.
@@ -70,10 +73,10 @@ func (e *Engine) fill(t *table, name string) error {
 		return err
 	}
 	rows := indexRows(t.Number, x.number)
-	batch := []iot.Write{{Key: rows.From, To: rows.To, Delete: true}}
+	batch, size := []iot.Write{{Key: rows.From, To: rows.To, Delete: true}}, 0
 	flush := func() error {
 		err := e.cfg.Records.Apply(batch, false)
-		batch = nil
+		batch, size = nil, 0
 		return err
 	}
 	err = e.cfg.Records.Scan(indexRows(t.Number, 0), func(_, value []byte) (bool, error) {
@@ -86,9 +89,9 @@ func (e *Engine) fill(t *table, name string) error {
 		}
 		key, held, _, err := t.entryOf(x, item)
 		if key != nil {
-			batch = append(batch, iot.Write{Key: key, Value: held})
+			batch, size = append(batch, iot.Write{Key: key, Value: held}), size+len(held)
 		}
-		if err == nil && len(batch) >= fillBatch {
+		if err == nil && (len(batch) >= fillBatch || size >= fillBytes) {
 			err = flush()
 		}
 		return err == nil, err

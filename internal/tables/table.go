@@ -129,7 +129,7 @@ func (e *Engine) describe(t *table, status string) *ddb.TableDescription {
 	out := &ddb.TableDescription{
 		AttributeDefinitions: d.AttributeDefinitions, TableName: d.TableName, KeySchema: d.KeySchema, TableStatus: status,
 		CreationDateTime: seconds(t.Created), ProvisionedThroughput: *describeThroughput(d.ProvisionedThroughput),
-		TableSizeBytes: t.stats.bytes.Load(), ItemCount: t.stats.items.Load(), TableArn: arn, TableID: t.ID,
+		TableSizeBytes: max(t.stats.bytes.Load(), 0), ItemCount: max(t.stats.items.Load(), 0), TableArn: arn, TableID: t.ID,
 		DeletionProtectionEnabled: d.DeletionProtectionEnabled,
 	}
 	if d.BillingMode == ddb.BillingPerRequest || !t.PerRequest.IsZero() {

@@ -56,8 +56,12 @@ type Config struct {
 type Engine struct {
 	cfg    Config
 	tables atomic.Pointer[catalog]
-	define sync.Mutex              // one change of a definition at a time
 	tokens [stripeCount]sync.Mutex // serialise the uses of one client request token
+
+	define sync.Mutex // one change of a definition at a time
+	// lastNumber is the highest number of a table since New. None is given twice: a
+	// reader may still be at the rows of a table that is gone.
+	lastNumber uint32
 }
 
 // New returns the engine of the tables in cfg.Records. It starts nothing.
@@ -79,6 +83,9 @@ func New(cfg Config) (*Engine, error) {
 	loaded, err := e.load()
 	if err != nil {
 		return nil, fmt.Errorf("tables: %w", err)
+	}
+	for _, t := range loaded {
+		e.lastNumber = max(e.lastNumber, t.Number)
 	}
 	e.tables.Store(&loaded)
 	return e, nil
