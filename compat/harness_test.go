@@ -144,7 +144,7 @@ func (f *fieldline) output(cmd *exec.Cmd) string {
 // tool runs a program of the clients' world with the server's environment.
 func (f *fieldline) tool(extra []string, name string, args ...string) *exec.Cmd {
 	f.t.Helper()
-	ctx, cancel := context.WithTimeout(f.t.Context(), 2*patience)
+	ctx, cancel := context.WithTimeout(f.t.Context(), 6*patience)
 	f.t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env = append(f.environment(), extra...)

@@ -52,8 +52,7 @@ func (f *Function) disconnect(ctx context.Context, _ *invocation, event []byte) 
 	if err := telemetry.OnDisconnect(ctx, f.tables, e.RequestContext.ConnectionID); err != nil {
 		return nil, err
 	}
-	answer := telemetry.OK()
-	return answer.JSON(), nil
+	return telemetry.OK().JSON(), nil
 }
 
 func (c *connector) handle(ctx context.Context, in *invocation, event []byte) ([]byte, error) {
@@ -67,8 +66,7 @@ func (c *connector) handle(ctx context.Context, in *invocation, event []byte) ([
 	if err := telemetry.OnConnect(ctx, c.tables, e.Connection(in.call.Now)); err != nil {
 		return nil, err
 	}
-	answer := e.Accepted()
-	return answer.JSON(), nil
+	return e.Accepted().JSON(), nil
 }
 
 func (c *connector) message(ctx context.Context, in *invocation, e *telemetry.SocketEvent) ([]byte, error) {
@@ -76,11 +74,11 @@ func (c *connector) message(ctx context.Context, in *invocation, e *telemetry.So
 	if err != nil {
 		return nil, err
 	}
-	id, done := e.RequestContext.ConnectionID, telemetry.OK()
+	id := e.RequestContext.ConnectionID
 	reply, err := telemetry.OnMessage(ctx, c.tables, id, text)
 	switch {
 	case errors.Is(err, iot.ErrNotFound): // it has left
-		return done.JSON(), nil
+		return telemetry.OK().JSON(), nil
 	case errors.Is(err, iot.ErrInvalid):
 		reply = e.MessageRefused("Forbidden")
 	case errors.Is(err, iot.ErrLimit):
@@ -100,7 +98,7 @@ func (c *connector) message(ctx context.Context, in *invocation, e *telemetry.So
 	if err := client.Post(ctx, id, reply); err != nil && !errors.Is(err, iot.ErrNotFound) {
 		return nil, err
 	}
-	return done.JSON(), nil
+	return telemetry.OK().JSON(), nil
 }
 
 // client returns the client of the API and stage that an event came from.

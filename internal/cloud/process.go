@@ -162,8 +162,7 @@ func answer(source telemetry.Source, records []work, failed []int) ([]byte, erro
 			return nil, records[failed[0]].err
 		}
 		if records[0].err != nil {
-			refused := telemetry.Refused(records[0].err)
-			return refused.JSON(), nil
+			return telemetry.Refused(records[0].err).JSON(), nil
 		}
 		return []byte(telemetry.Processed), nil
 	}

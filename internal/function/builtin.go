@@ -96,8 +96,7 @@ func (c *Catalog) invokeBuiltIn(ctx context.Context, run invoker, in iot.Invocat
 		return iot.Answer{}, err
 	}
 	if in.Function == ProcessIoTData && errors.Is(err, iot.ErrInvalid) { // as the Lambda answers
-		refused := telemetry.Refused(err)
-		return iot.Answer{Payload: refused.JSON(), RequestID: in.RequestID, LogTail: []byte(line + "\n")}, nil
+		return iot.Answer{Payload: telemetry.Refused(err).JSON(), RequestID: in.RequestID, LogTail: []byte(line + "\n")}, nil
 	}
 	payload, _ = json.Marshal(map[string]string{"errorMessage": err.Error(), "errorType": "Error"}) // two strings always encode
 	return iot.Answer{Payload: payload, Error: "Unhandled", RequestID: in.RequestID, LogTail: []byte(line + "\n")}, nil
@@ -126,7 +125,7 @@ func (c *Catalog) invokeProcess(ctx context.Context, event []byte) ([]byte, erro
 // invokeConnect stores the connection of a client that comes in by an API of a
 // user's, which the event describes. Messages of clients whom it let in are not
 // brought here: they are actions on readings, which the WebSocket door obeys by
-// itself (socket.Message of apis).
+// itself (isBuiltIn and socket.Message of apis).
 func (c *Catalog) invokeConnect(ctx context.Context, event []byte) ([]byte, error) {
 	e, err := telemetry.ParseSocketEvent(event)
 	if err != nil {
@@ -138,8 +137,7 @@ func (c *Catalog) invokeConnect(ctx context.Context, event []byte) ([]byte, erro
 	if err := telemetry.OnConnect(ctx, c.cfg.Connections, e.Connection(time.Now())); err != nil {
 		return nil, err
 	}
-	answer := e.Accepted()
-	return answer.JSON(), nil
+	return e.Accepted().JSON(), nil
 }
 
 func (c *Catalog) invokeDisconnect(ctx context.Context, event []byte) ([]byte, error) {
@@ -150,8 +148,7 @@ func (c *Catalog) invokeDisconnect(ctx context.Context, event []byte) ([]byte, e
 	if err := telemetry.OnDisconnect(ctx, c.cfg.Connections, e.RequestContext.ConnectionID); err != nil {
 		return nil, err
 	}
-	answer := telemetry.OK()
-	return answer.JSON(), nil
+	return telemetry.OK().JSON(), nil
 }
 
 func (c *Catalog) invokeFetch(ctx context.Context, event []byte) ([]byte, error) {
@@ -161,7 +158,6 @@ func (c *Catalog) invokeFetch(ctx context.Context, event []byte) ([]byte, error)
 	}
 	answer, err := e.Answer(ctx, c.cfg.Readings)
 	if err != nil {
-		c.cfg.Log.Error("request failed", "function", FetchIoTData, "err", err)
 		c.log(FetchIoTData, "failed: "+err.Error())
 	}
 	return answer.JSON(), nil

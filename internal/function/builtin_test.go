@@ -41,8 +41,8 @@ func (g guests) Delete(_ context.Context, id string) error {
 
 func TestBuiltInFunctionsAnswerAnAPI(t *testing.T) {
 	cfg := config(t)
-	there := guests{}
-	cfg.Readings, cfg.Connections = pages{}, there
+	there, lines := guests{}, new(logged)
+	cfg.Readings, cfg.Connections, cfg.Logs = pages{}, there, lines.add
 	cfg.Commit = func(context.Context, []iot.Effect) error { return nil }
 	c := open(t, cfg)
 	const connect = `{"headers":{"Sec-WebSocket-Protocol":"access_token, eyJ"},"requestContext":{"connectionId":"c=","eventType":"CONNECT","connectedAt":1700000000123,"identity":{"sourceIp":"192.0.2.1","userAgent":"test/1"}}}`
@@ -65,6 +65,9 @@ func TestBuiltInFunctionsAnswerAnAPI(t *testing.T) {
 				t.Errorf("answer %s, want %s", got, tt.want)
 			}
 		})
+	}
+	if got := lines.String(); !strings.Contains(got, "/aws/lambda/FetchIoTData built-in failed: latest reading of \"d\": the disk") {
+		t.Errorf("the log has no reason:\n%s", got)
 	}
 	want := iot.Connection{ID: "c=", ConnectedAt: time.UnixMilli(1700000000123).UTC(), SourceIP: "192.0.2.1", UserAgent: "test/1"}
 	if len(there) != 1 || there["c="] != want {

@@ -13,7 +13,7 @@ type ProxyResponse struct {
 }
 
 // JSON is the answer as the function returns it.
-func (p *ProxyResponse) JSON() []byte {
+func (p ProxyResponse) JSON() []byte {
 	text, _ := json.Marshal(p) // texts and a number always marshal
 	return text
 }
