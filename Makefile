@@ -14,7 +14,7 @@ WEB_SOURCES := $(shell find web/src web/public -type f 2>/dev/null) web/index.ht
 # The race detector needs cgo and so a C compiler; without one the tests run without it.
 RACE := $(if $(shell command -v cc),-race)
 
-.PHONY: up build lambda lambda-check deploy sam web test test-go test-fuzz test-web compat check bench-mqtt clean
+.PHONY: up build lambda lambda-check deploy sam web test test-go test-fuzz test-web compat check bench-mqtt bench-aws clean
 
 up: build ## build and run the whole pipeline with the guide's device
 	bin/fieldline up --demo
@@ -95,6 +95,10 @@ check: ## formatting, go.mod, vet, staticcheck
 
 bench-mqtt: build ## fan-in beside mosquitto (docs/performance.md)
 	cd bench && $(GO) run ./mqtt -fieldline ../bin/fieldline
+
+bench-aws: build lambda ## AWS's APIs, functions and broadcasts beside their peers (docs/performance.md)
+	compat/setup
+	cd bench && $(GO) run ./aws
 
 clean:
 	rm -rf bin web/node_modules

@@ -19,6 +19,41 @@ import (
 // another user and cannot enter the data folder, must be able to read.
 const cacheRoot = "/var/cache/fieldline"
 
+// functionFolders are where functions find what they must be able to read.
+type functionFolders struct {
+	user     *sandbox.User // whom functions run as; nil: as this process
+	unpacked string        // their code; "": beside the zips
+	proxy    string        // the proxy's CA
+	cache    string        // what holds both, outside the data folder; "": nothing
+}
+
+// makeFunctionFolders makes them, whatever the umask.
+func makeFunctionFolders(data string) (functionFolders, error) {
+	f := functionFolders{proxy: filepath.Join(data, "proxy")}
+	folders := []string{f.proxy}
+	if user, ok := sandbox.Unprivileged(); ok {
+		sum := sha256.Sum256([]byte(data))
+		f.user, f.cache = user, filepath.Join(cacheRoot, hex.EncodeToString(sum[:8]))
+		f.unpacked, f.proxy = filepath.Join(f.cache, "functions"), filepath.Join(f.cache, "proxy")
+		folders = []string{cacheRoot, f.cache, f.proxy}
+	}
+	for _, dir := range folders {
+		if err := errors.Join(os.MkdirAll(dir, 0o755), os.Chmod(dir, 0o755)); err != nil {
+			return f, err
+		}
+	}
+	return f, nil
+}
+
+// remove takes away what the next start makes anew.
+func (f *functionFolders) remove() error {
+	err := os.RemoveAll(f.proxy)
+	if f.cache != "" {
+		err = errors.Join(err, os.RemoveAll(f.cache))
+	}
+	return err
+}
+
 // buildFunctions builds the catalog of functions, and the proxy that leads them to
 // the gateway.
 func (s *Server) buildFunctions(sockets *listeners) error {
@@ -26,44 +61,30 @@ func (s *Server) buildFunctions(sockets *listeners) error {
 	if err != nil {
 		return err
 	}
-	cfg := function.Config{
-		Account: s.cfg.Account, Permissions: s.store, Readings: readings{s.store}, Connections: connections{s.store},
-		Records: s.store.Section("functions"), Dir: filepath.Join(data, "functions"),
-		Platform: s.platform,
-		Commit:   func(ctx context.Context, effects []iot.Effect) error { return s.ingest.Apply(ctx, effects...) },
-		Enqueue:  func(ctx context.Context, e *iot.Enqueue) error { return s.ingest.Apply(ctx, e) },
-		Logs:     s.logGroups.Write, Log: s.log,
+	if s.folders, err = makeFunctionFolders(data); err != nil {
+		return err
 	}
-	s.proxyDir = filepath.Join(data, "proxy")
-	readable := []string{s.proxyDir} // functions read its CA
-	if user, ok := sandbox.Unprivileged(); ok {
-		sum := sha256.Sum256([]byte(data))
-		cache := filepath.Join(cacheRoot, hex.EncodeToString(sum[:8]))
-		cfg.User, cfg.Unpacked, s.proxyDir = user, filepath.Join(cache, "functions"), filepath.Join(cache, "proxy")
-		readable = []string{cacheRoot, cache, s.proxyDir}
-	}
-	for _, dir := range readable {
-		if err := errors.Join(os.MkdirAll(dir, 0o755), os.Chmod(dir, 0o755)); err != nil { // whatever the umask
-			return err
-		}
+	if s.folders.user == nil {
+		s.log.Info("functions of your own run as this user and can read the data folder: start as root to have them run as nobody")
 	}
 	s.functionKey = newFunctionKey()
 	s.proxy, err = sandbox.NewProxy(sandbox.ProxyConfig{
-		Listener: sockets.proxy, Dir: s.proxyDir, Log: s.log,
+		Listener: sockets.proxy, Dir: s.folders.proxy, Log: s.log,
 		// The HTTP door is built later.
 		Gateway: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.http.ServeHTTP(w, r) }),
 	})
 	if err != nil {
 		return err
 	}
-	s.functions, err = function.New(cfg)
+	s.functions, err = function.New(function.Config{
+		Account: s.cfg.Account, Permissions: s.store, Readings: readings{s.store}, Connections: connections{s.store},
+		Records: s.store.Section("functions"), Dir: filepath.Join(data, "functions"), Unpacked: s.folders.unpacked, User: s.folders.user,
+		Platform: s.platform,
+		Commit:   func(ctx context.Context, effects []iot.Effect) error { return s.ingest.Apply(ctx, effects...) },
+		Enqueue:  func(ctx context.Context, e *iot.Enqueue) error { return s.ingest.Apply(ctx, e) },
+		Logs:     s.logGroups.Write, Log: s.log,
+	})
 	return err
-}
-
-// runProxy serves the functions' proxy, and removes its CA at the end.
-func (s *Server) runProxy(ctx context.Context) error {
-	defer os.RemoveAll(s.proxyDir) // the next start makes another
-	return s.proxy.Run(ctx)
 }
 
 // platform is what a function's process finds in its environment, so that the AWS

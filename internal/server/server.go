@@ -51,7 +51,7 @@ type Server struct {
 
 	credentials sigv4.Credentials // the operator's
 	functionKey sigv4.Credentials
-	proxyDir    string
+	folders     functionFolders
 	guide       bool // the data folder began with the guide's stack
 	provisioner provisioner
 
@@ -192,7 +192,7 @@ func (s *Server) Run(ctx context.Context, readyFile string, ready func()) error 
 	logbook.Go(part(logged, stop, "logs", s.logGroups.Run))
 	committer.Go(part(commits, stop, "store", func(ctx context.Context) error { return s.store.Run(ctx, s.ingest.Release) }))
 	engines.Go(part(accepted, stop, "outbox", s.dispatcher.Run))
-	engines.Go(part(accepted, stop, "proxy", s.runProxy))
+	engines.Go(part(accepted, stop, "proxy", s.proxy.Run))
 	engines.Go(part(accepted, stop, "retention", s.retain))
 	engines.Go(part(accepted, stop, "tables", s.tables.Run))
 	engines.Go(part(accepted, stop, "gate", s.warnOpen))
@@ -211,7 +211,7 @@ func (s *Server) Run(ctx context.Context, readyFile string, ready func()) error 
 	}
 	err = errors.Join(err, doors.Wait()) // 1. take nothing more in
 	drain()                              // 2. finish what was accepted
-	err = errors.Join(err, engines.Wait(), s.functions.Close())
+	err = errors.Join(err, engines.Wait(), s.functions.Close(), s.folders.remove())
 	endLogs() // 3. store what they logged
 	err = errors.Join(err, logbook.Wait())
 	seal() // 4. make the rest durable
