@@ -33,6 +33,7 @@ type endpoint struct {
 	key  aws.Credentials
 	sign *v4.Signer // keeps the keys that it derives
 	http *http.Client
+	pid  int
 	stop func() error
 }
 
@@ -58,7 +59,7 @@ func startFieldline(ctx context.Context, path string) (*endpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newEndpoint("fieldline", "http://"+running.Addr, key, running.Stop), nil
+	return newEndpoint("fieldline", running, key, running.Stop), nil
 }
 
 // startPeer starts the DynamoDB to compare with, which takes any key.
@@ -88,12 +89,13 @@ func startPeer(ctx context.Context, script string) (*endpoint, error) {
 		return nil, err
 	}
 	stop := func() error { return errors.Join(stdin.Close(), running.Stop()) }
-	return newEndpoint("dynalite 4.0.0 (in memory)", "http://"+running.Addr, aws.Credentials{AccessKeyID: "peer", SecretAccessKey: "peer"}, stop), nil
+	return newEndpoint("dynalite 4.0.0 (in memory)", running, aws.Credentials{AccessKeyID: "peer", SecretAccessKey: "peer"}, stop), nil
 }
 
-func newEndpoint(name, url string, key aws.Credentials, stop func() error) *endpoint {
+func newEndpoint(name string, running *process.Process, key aws.Credentials, stop func() error) *endpoint {
 	transport := &http.Transport{MaxIdleConnsPerHost: 256, MaxConnsPerHost: 256}
-	return &endpoint{name: name, url: url, key: key, sign: v4.NewSigner(), http: &http.Client{Transport: transport, Timeout: 2 * time.Minute}, stop: stop}
+	return &endpoint{
+		name: name, url: "http://" + running.Addr, pid: running.PID, key: key, sign: v4.NewSigner(), http: &http.Client{Transport: transport, Timeout: 2 * time.Minute}, stop: stop}
 }
 
 // readKey reads an access key in the AWS shared-credentials format.

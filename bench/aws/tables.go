@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"text/tabwriter"
 	"time"
+
+	"github.com/fieldline-iot/fieldline/bench/process"
 )
 
 const (
@@ -39,7 +41,15 @@ func putBody(n int) []byte {
 		n%devices, n/devices%perDevice)
 }
 
-// measureTables compares the operations with 1 and with 32 requests at once.
+// rate is one measurement.
+type rate struct {
+	perSecond float64
+	cpu       float64 // of the server's process, µs a request
+}
+
+// measureTables compares the operations with 1 and with 32 requests at once. The
+// client is on the same processors, and takes most of them: what a request costs
+// the server is in its own column.
 func measureTables(ctx context.Context, s settings, table *tabwriter.Writer) (err error) {
 	ours, err := startFieldline(ctx, s.fieldline)
 	if err != nil {
@@ -57,21 +67,22 @@ func measureTables(ctx context.Context, s settings, table *tabwriter.Writer) (er
 			return err
 		}
 	}
-	fmt.Fprintln(table, "operation\tat once\tserver\treq/s\tratio")
+	fmt.Fprintln(table, "operation\tat once\tserver\treq/s\tratio\tserver CPU µs/req\tratio")
 	for _, op := range operations() {
 		for _, atOnce := range []int{1, 32} {
-			rates := make([][]float64, len(servers))
+			rates, costs := make([][]float64, len(servers)), make([][]float64, len(servers))
 			for range s.rounds {
 				for i, e := range servers {
-					rate, err := measureRate(ctx, e, op, atOnce, s.requests)
+					r, err := measureRate(ctx, e, op, atOnce, s.requests)
 					if err != nil {
 						return err
 					}
-					rates[i] = append(rates[i], rate)
+					rates[i], costs[i] = append(rates[i], r.perSecond), append(costs[i], r.cpu)
 				}
 			}
 			for i, e := range servers {
-				fmt.Fprintf(table, "%s\t%d\t%s\t%.0f\t%.2f\n", op.name, atOnce, e.name, median(rates[i]), median(rates[i])/median(rates[0]))
+				fmt.Fprintf(table, "%s\t%d\t%s\t%.0f\t%.2f\t%.0f\t%.2f\n", op.name, atOnce, e.name,
+					median(rates[i]), median(rates[i])/median(rates[0]), median(costs[i]), median(costs[0])/median(costs[i]))
 			}
 		}
 	}
@@ -90,9 +101,12 @@ func fill(ctx context.Context, e *endpoint) error {
 	return err
 }
 
-// measureRate sends requests, some at once, and returns how many a second were
-// answered.
-func measureRate(ctx context.Context, e *endpoint, op operation, atOnce, requests int) (float64, error) {
+// measureRate sends requests, some at once.
+func measureRate(ctx context.Context, e *endpoint, op operation, atOnce, requests int) (r rate, err error) {
+	before, err := process.CPUTime(e.pid)
+	if err != nil {
+		return r, err
+	}
 	var next atomic.Int64
 	var senders sync.WaitGroup
 	failures := make([]error, atOnce)
@@ -109,5 +123,8 @@ func measureRate(ctx context.Context, e *endpoint, op operation, atOnce, request
 		})
 	}
 	senders.Wait()
-	return float64(requests) / time.Since(start).Seconds(), errors.Join(failures...)
+	took := time.Since(start)
+	after, err := process.CPUTime(e.pid)
+	r = rate{float64(requests) / took.Seconds(), float64((after - before).Microseconds()) / float64(requests)}
+	return r, errors.Join(err, errors.Join(failures...))
 }
