@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,7 +10,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"strings"
 	"sync"
 	"text/tabwriter"
 	"time"
@@ -35,11 +36,16 @@ func measureBroadcast(ctx context.Context, s settings, table *tabwriter.Writer) 
 		return err
 	}
 	defer a.close()
+	loop, err := startGuideLoop(ctx, s, e, api)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, loop.stop()) }()
 	senders := []struct {
 		name string
 		send func() error
 	}{
-		{"the guide's loop", func() error { return guideLoop(ctx, s, e, api) }},
+		{"the guide's loop", loop.send},
 		{"ProcessIoTData (Lambda)", func() error {
 			return invoke(ctx, e, "ProcessIoTData", fmt.Sprintf(`{"device_id":"bench","temperature":24.85,"ts":%d}`, time.Now().UnixMilli()))
 		}},
@@ -180,13 +186,46 @@ func (a *audience) close() {
 	}
 }
 
-// guideLoop runs the guide's loop as it stands, on the same connections.
-func guideLoop(ctx context.Context, s settings, e *endpoint, api string) error {
+// guideLoop is the guide's loop as it stands, in a process that is warm.
+type guideLoop struct {
+	cmd   *exec.Cmd
+	in    io.WriteCloser
+	lines *bufio.Scanner
+}
+
+func startGuideLoop(ctx context.Context, s settings, e *endpoint, api string) (*guideLoop, error) {
 	cmd := exec.CommandContext(ctx, s.python, "aws/guide_loop.py", api)
+	cmd.Stderr = os.Stderr
 	cmd.Env = append(os.Environ(), "AWS_ENDPOINT_URL="+e.url, "AWS_REGION="+region, "AWS_DEFAULT_REGION="+region,
 		"AWS_ACCESS_KEY_ID="+e.key.AccessKeyID, "AWS_SECRET_ACCESS_KEY="+e.key.SecretAccessKey)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("%w\n%s", err, strings.TrimSpace(string(out)))
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	l := &guideLoop{cmd, in, bufio.NewScanner(out)}
+	return l, l.expect("ready")
+}
+
+// send broadcasts once.
+func (l *guideLoop) send() error {
+	if _, err := io.WriteString(l.in, "\n"); err != nil {
+		return err
+	}
+	return l.expect("done")
+}
+
+func (l *guideLoop) expect(word string) error {
+	if !l.lines.Scan() || l.lines.Text() != word {
+		return fmt.Errorf("the guide's loop said %q, not %q: %w", l.lines.Text(), word, cmp.Or(l.lines.Err(), io.ErrUnexpectedEOF))
 	}
 	return nil
 }
+
+func (l *guideLoop) stop() error { return errors.Join(l.in.Close(), l.cmd.Wait()) }
