@@ -95,7 +95,9 @@ func startPeer(ctx context.Context, script string) (*endpoint, error) {
 func newEndpoint(name string, running *process.Process, key aws.Credentials, stop func() error) *endpoint {
 	transport := &http.Transport{MaxIdleConnsPerHost: 256, MaxConnsPerHost: 256}
 	return &endpoint{
-		name: name, url: "http://" + running.Addr, pid: running.PID, key: key, sign: v4.NewSigner(), http: &http.Client{Transport: transport, Timeout: 2 * time.Minute}, stop: stop}
+		name: name, url: "http://" + running.Addr, pid: running.PID, key: key, sign: v4.NewSigner(),
+		http: &http.Client{Transport: transport, Timeout: 2 * time.Minute}, stop: stop,
+	}
 }
 
 // readKey reads an access key in the AWS shared-credentials format.
