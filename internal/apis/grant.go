@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/fieldline-iot/fieldline/internal/iot"
 )
 
 // grant is what became of a caller's authorization: a refusal, or what the
@@ -170,33 +172,11 @@ func (p *accessPolicy) allows(resource string) bool {
 
 func anyLike(patterns []string, text string) bool {
 	for _, p := range patterns {
-		if like(p, text) {
+		if iot.ARNLike(p, text) {
 			return true
 		}
 	}
 	return false
-}
-
-// like matches * as any run of characters and ? as one, in at most
-// len(pattern)·len(text) steps.
-func like(pattern, text string) bool {
-	p, star, resume := 0, -1, 0
-	for i := 0; i < len(text); {
-		switch {
-		case p < len(pattern) && pattern[p] == '*':
-			star, resume = p, i
-			p++
-		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == text[i]):
-			p++
-			i++
-		case star >= 0:
-			resume++
-			p, i = star+1, resume
-		default:
-			return false
-		}
-	}
-	return strings.Trim(pattern[p:], "*") == ""
 }
 
 func randomBytes(n int) []byte {

@@ -154,28 +154,6 @@ func TestPermissionNeedsAFunction(t *testing.T) {
 	}
 }
 
-func TestLike(t *testing.T) {
-	tests := []struct {
-		pattern, text string
-		want          bool
-	}{
-		{"a*c", "abbc", true},
-		{"a*c", "abbd", false},
-		{"a?c", "abc", true},
-		{"a?c", "ac", false},
-		{"*", "", true},
-		{"**a**", "xax", true},
-		{"a*b*c", "aXbYbZc", true},
-		{"", "x", false},
-		{strings.Repeat("a*", 60) + "b", strings.Repeat("a", 5000), false},
-	}
-	for _, tt := range tests {
-		if got := like(tt.pattern, tt.text); got != tt.want {
-			t.Errorf("like(%.20q, %.20q) = %v", tt.pattern, tt.text, got)
-		}
-	}
-}
-
 func TestServiceNeedsAPermissionOfItsOwn(t *testing.T) {
 	c := newCatalog(t)
 	api := account.ARN("execute-api", "abc/*/$connect")

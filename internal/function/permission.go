@@ -74,7 +74,7 @@ func (c *Catalog) Allow(function, service, sourceARN string) error {
 	}
 	for _, p := range e.allowed {
 		if p.Principal == service && coversInvoke(p.Action) &&
-			(p.SourceARN == "" || like(p.SourceARN, sourceARN)) &&
+			(p.SourceARN == "" || iot.ARNLike(p.SourceARN, sourceARN)) &&
 			(p.SourceAccount == "" || p.SourceAccount == c.cfg.Account.ID) {
 			return nil
 		}
@@ -86,27 +86,4 @@ func (c *Catalog) Allow(function, service, sourceARN string) error {
 
 func coversInvoke(action string) bool {
 	return action == "lambda:InvokeFunction" || action == "lambda:*" || action == "*"
-}
-
-// like matches as ArnLike does: * stands for any run of characters, ? for one.
-// On a mismatch it goes back to the last star only, so it takes at most
-// len(pattern)·len(text) steps.
-func like(pattern, text string) bool {
-	p, star, resume := 0, -1, 0
-	for i := 0; i < len(text); {
-		switch {
-		case p < len(pattern) && pattern[p] == '*':
-			star, resume = p, i
-			p++
-		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == text[i]):
-			p++
-			i++
-		case star >= 0:
-			resume++
-			p, i = star+1, resume
-		default:
-			return false
-		}
-	}
-	return strings.Trim(pattern[p:], "*") == ""
 }

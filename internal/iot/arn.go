@@ -28,3 +28,26 @@ func (a Account) Resource(service, arn string) (string, error) {
 	}
 	return parts[5], nil
 }
+
+// ARNLike matches as IAM's ArnLike does: * stands for any run of characters, ? for one.
+// On a mismatch it goes back to the last star only, so it takes at most
+// len(pattern)·len(text) steps.
+func ARNLike(pattern, text string) bool {
+	p, star, resume := 0, -1, 0
+	for i := 0; i < len(text); {
+		switch {
+		case p < len(pattern) && pattern[p] == '*':
+			star, resume = p, i
+			p++
+		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == text[i]):
+			p++
+			i++
+		case star >= 0:
+			resume++
+			p, i = star+1, resume
+		default:
+			return false
+		}
+	}
+	return strings.Trim(pattern[p:], "*") == ""
+}
