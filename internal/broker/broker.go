@@ -39,12 +39,26 @@ import (
 	"github.com/fieldline-iot/fieldline/internal/topic"
 )
 
-// Ingester takes in the messages of authorised publishes.
+// Ingester takes in the messages of authorised publishes, and what changes of
+// sessions.
 type Ingester interface {
-	// Submit sees to the effects of m. r, nil for QoS 0, is told once, with slot,
-	// what became of it. Submit may block: that holds back the sender and nobody
-	// else. Messages of one lane take effect in the order of their submission.
-	Submit(m *iot.Message, lane *iot.Lane, r iot.Receipt, slot uint64)
+	// Submit sees to the effects of s. It may block: that holds back the sender
+	// and nobody else. Submissions of one lane take effect in their order.
+	Submit(s iot.Submission)
+}
+
+// Sessions are the stored sessions and retained messages. They change by the
+// effects that the broker submits. All of it may be called concurrently.
+type Sessions interface {
+	// Sessions calls visit with every session, as the last process left it. It is
+	// called once, before anything is submitted.
+	Sessions(visit func(iot.StoredSession) error) error
+	// Queued calls visit with the messages of a session's queue whose numbers are
+	// from first to last, in order, until visit returns false.
+	Queued(session, first, last uint64, visit func(iot.Delivery) bool) error
+	// Retained calls visit with the retained messages whose topics match a filter,
+	// until visit returns false.
+	Retained(filter string, visit func(*iot.Message) bool) error
 }
 
 // Registry knows the certificates and things.

@@ -85,10 +85,11 @@ func (d *denials) deny(act policy.Action, name string) {
 	d.registry.change(func() { d.denied[string(act)+" "+name] = true })
 }
 
+// ingesterFunc is an Ingester that is told of the messages only.
 type ingesterFunc func(m *iot.Message, lane *iot.Lane, r iot.Receipt, slot uint64)
 
-func (f ingesterFunc) Submit(m *iot.Message, lane *iot.Lane, r iot.Receipt, slot uint64) {
-	f(m, lane, r, slot)
+func (f ingesterFunc) Submit(s iot.Submission) {
+	f(s.Message, s.Lane, s.Receipt, s.Slot)
 }
 
 // harness is a running broker with fakes around it.

@@ -188,7 +188,7 @@ func (b *Broker) await(ctx context.Context, m *iot.Message) error {
 	r := make(receipt, 1)
 	lane := &iot.Lane{ID: maphash.String(b.order, m.Origin.Principal)}
 	b.metrics.received[m.QoS].Inc()
-	b.cfg.Ingester.Submit(m, lane, r, 0)
+	b.cfg.Ingester.Submit(iot.Submission{Message: m, Lane: lane, Receipt: r})
 	select {
 	case err := <-r:
 		return err

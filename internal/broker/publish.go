@@ -134,13 +134,13 @@ func (c *conn) submit(p *mqtt.Publish, topic string, who *identity) error {
 	}
 	c.b.metrics.received[p.QoS].Inc()
 	if p.QoS == 0 {
-		c.b.cfg.Ingester.Submit(m, c.lane, nil, 0)
+		c.b.cfg.Ingester.Submit(iot.Submission{Message: m, Lane: c.lane})
 		return nil
 	}
 	slot, ok := c.acks.take(p.PacketID)
 	if !ok {
 		return errInterrupted
 	}
-	c.b.cfg.Ingester.Submit(m, c.lane, &c.acks, slot)
+	c.b.cfg.Ingester.Submit(iot.Submission{Message: m, Lane: c.lane, Receipt: &c.acks, Slot: slot})
 	return nil
 }

@@ -23,12 +23,12 @@ type holdingIngester struct {
 	came     chan struct{}
 }
 
-func (h *holdingIngester) Submit(m *iot.Message, lane *iot.Lane, r iot.Receipt, slot uint64) {
+func (h *holdingIngester) Submit(s iot.Submission) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.messages = append(h.messages, m)
-	h.lanes = append(h.lanes, lane)
-	h.receipts = append(h.receipts, func(err error) { r.Committed(slot, err) })
+	h.messages = append(h.messages, s.Message)
+	h.lanes = append(h.lanes, s.Lane)
+	h.receipts = append(h.receipts, func(err error) { s.Receipt.Committed(s.Slot, err) })
 	if h.came != nil {
 		close(h.came)
 		h.came = nil

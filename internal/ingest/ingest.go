@@ -40,6 +40,11 @@ type Committer interface {
 type Config struct {
 	Rules     Rules
 	Committer Committer
+	// Queue appends to dst what keeps m for the sessions that get it even when
+	// they are not connected, and Queued is told when that is committed. Nil: there
+	// are no such sessions.
+	Queue     func(dst []iot.Effect, m *iot.Message) []iot.Effect
+	Queued    func(q *iot.Queue)
 	Route     func(m *iot.Message)          // to MQTT subscribers
 	Push      func(readings []*iot.Reading) // to WebSocket clients, in seq order
 	Wake      func(lane iot.OutboxLane)     // the outbox has a new entry
@@ -70,22 +75,26 @@ func New(cfg Config) (*Ingest, error) {
 	return i, i.metrics.register(cfg.Metrics)
 }
 
-// Submit evaluates an authorised message and sees to its effects. r, which may
-// be nil, is told once, with slot, when they are durable or refused: from
-// within Submit when there is nothing to make durable. Submit blocks while the
-// committer's queue is full, which holds back the sender.
-func (i *Ingest) Submit(m *iot.Message, lane *iot.Lane, r iot.Receipt, slot uint64) {
+// Submit evaluates an authorised message and sees to its effects. The receipt
+// is told once when they are durable or refused: from within Submit when there
+// is nothing to make durable. Submit blocks while the committer's queue is full,
+// which holds back the sender.
+func (i *Ingest) Submit(s iot.Submission) {
 	c := i.commits.Get().(*iot.Commit)
-	c.Lane, c.Receipt, c.Slot = lane, r, slot
-	c.Messages = append(c.Messages, m)
-	i.evaluate(c)
-	if len(c.Effects) == 0 && lane.Pending.Load() == 0 {
+	c.Lane, c.Receipt, c.Slot = s.Lane, s.Receipt, s.Slot
+	c.Effects = append(c.Effects, s.Effects...)
+	if s.Message != nil {
+		c.Messages = append(c.Messages, s.Message)
+		i.evaluate(c)
+	}
+	if len(c.Effects) == 0 && s.Lane.Pending.Load() == 0 {
 		i.metrics.direct.Inc()
 		i.deliver(c)
 		i.recycle(c)
 		return
 	}
-	if m.QoS > 0 && m.Origin.ClientID != "" {
+	// A publish of QoS 2 is known by its packet identifier until it is released.
+	if m := s.Message; m != nil && m.QoS == 1 && m.Origin.ClientID != "" {
 		c.Sender, c.PacketID, c.Dup, c.Digest = m.Origin.ClientID, m.PacketID, m.Dup, digest(m)
 	}
 	if err := i.cfg.Committer.Submit(c); err != nil {
@@ -99,6 +108,7 @@ func (i *Ingest) Submit(m *iot.Message, lane *iot.Lane, r iot.Receipt, slot uint
 func (i *Ingest) evaluate(c *iot.Commit) {
 	for n := 0; n < len(c.Messages); n++ {
 		from := len(c.Effects)
+		c.Effects = i.keep(c.Effects, c.Messages[n])
 		c.Effects = i.cfg.Rules.Evaluate(c.Effects, c.Messages[n])
 		kept := c.Effects[:from]
 		for _, e := range c.Effects[from:] {
@@ -118,6 +128,20 @@ func (i *Ingest) evaluate(c *iot.Commit) {
 		clear(c.Effects[len(kept):])
 		c.Effects = kept
 	}
+}
+
+// keep appends what keeps m for subscribers who will ask for it later.
+func (i *Ingest) keep(dst []iot.Effect, m *iot.Message) []iot.Effect {
+	if m.Rule != "" {
+		return dst
+	}
+	if m.Retain {
+		dst = append(dst, &iot.Retain{Message: m})
+	}
+	if i.cfg.Queue != nil {
+		dst = i.cfg.Queue(dst, m)
+	}
+	return dst
 }
 
 // digest identifies a publish's contents across restarts.
@@ -171,15 +195,27 @@ func (i *Ingest) deliver(c *iot.Commit) {
 	if c.Duplicate {
 		i.metrics.duplicates.Inc()
 	} else {
-		for _, m := range c.Messages {
-			i.cfg.Route(m)
-		}
+		i.route(c)
 		if i.cfg.Observe != nil {
 			i.cfg.Observe(c)
 		}
 	}
 	if c.Receipt != nil {
 		c.Receipt.Committed(c.Slot, nil)
+	}
+}
+
+// route hands a commit's messages to their subscribers.
+func (i *Ingest) route(c *iot.Commit) {
+	for _, m := range c.Messages {
+		if m.Rule == "" {
+			i.cfg.Route(m)
+		}
+	}
+	for _, e := range c.Effects {
+		if q, ok := e.(*iot.Queue); ok {
+			i.cfg.Queued(q)
+		}
 	}
 }
 
@@ -207,7 +243,7 @@ func (i *Ingest) recycle(c *iot.Commit) {
 // Publish submits a message and waits until its effects are durable.
 func (i *Ingest) Publish(ctx context.Context, m *iot.Message) error {
 	done := make(outcome, 1)
-	i.Submit(m, new(iot.Lane), done, 0)
+	i.Submit(iot.Submission{Message: m, Lane: new(iot.Lane), Receipt: done})
 	select {
 	case err := <-done:
 		return err
@@ -219,14 +255,8 @@ func (i *Ingest) Publish(ctx context.Context, m *iot.Message) error {
 // Apply submits effects that no message caused, such as those of a function that
 // is invoked by itself, and waits until they are durable.
 func (i *Ingest) Apply(ctx context.Context, effects ...iot.Effect) error {
-	c := i.commits.Get().(*iot.Commit)
 	done := make(outcome, 1)
-	c.Lane, c.Receipt = new(iot.Lane), done
-	c.Effects = append(c.Effects, effects...)
-	if err := i.cfg.Committer.Submit(c); err != nil {
-		i.recycle(c)
-		return err
-	}
+	i.Submit(iot.Submission{Effects: effects, Lane: new(iot.Lane), Receipt: done})
 	select {
 	case err := <-done:
 		return err

@@ -81,7 +81,7 @@ func stores(m *iot.Message) []iot.Effect {
 func TestAcknowledgedOnlyAfterTheSync(t *testing.T) {
 	h := newHarness(t, stores, nil)
 	r := &receipts{}
-	h.Submit(&iot.Message{Topic: "store", QoS: 1}, new(iot.Lane), r, 0)
+	h.Submit(iot.Submission{Message: &iot.Message{Topic: "store", QoS: 1}, Lane: new(iot.Lane), Receipt: r, Slot: 0})
 	if len(r.told) != 0 || len(h.routed) != 0 || len(h.pushed) != 0 {
 		t.Fatalf("before the sync: told %v, routed %v, pushed %v", r.told, h.routed, h.pushed)
 	}
@@ -100,7 +100,7 @@ func TestAcknowledgedOnlyAfterTheSync(t *testing.T) {
 func TestMessageWithoutEffectsIsDeliveredAtOnce(t *testing.T) {
 	h := newHarness(t, stores, nil)
 	r := &receipts{}
-	h.Submit(&iot.Message{Topic: "plain"}, new(iot.Lane), r, 0)
+	h.Submit(iot.Submission{Message: &iot.Message{Topic: "plain"}, Lane: new(iot.Lane), Receipt: r, Slot: 0})
 	if len(r.told) != 1 || !slices.Equal(h.routed, []string{"plain"}) || len(h.waiting) != 0 {
 		t.Errorf("told %v, routed %v, waiting %d", r.told, h.routed, len(h.waiting))
 	}
@@ -109,9 +109,9 @@ func TestMessageWithoutEffectsIsDeliveredAtOnce(t *testing.T) {
 func TestMessageWithoutEffectsDoesNotOvertakeItsSender(t *testing.T) {
 	h := newHarness(t, stores, nil)
 	lane, r := new(iot.Lane), &receipts{}
-	h.Submit(&iot.Message{Topic: "store"}, lane, r, 0)
-	h.Submit(&iot.Message{Topic: "plain"}, lane, r, 1)
-	h.Submit(&iot.Message{Topic: "other"}, new(iot.Lane), r, 0)
+	h.Submit(iot.Submission{Message: &iot.Message{Topic: "store"}, Lane: lane, Receipt: r, Slot: 0})
+	h.Submit(iot.Submission{Message: &iot.Message{Topic: "plain"}, Lane: lane, Receipt: r, Slot: 1})
+	h.Submit(iot.Submission{Message: &iot.Message{Topic: "other"}, Lane: new(iot.Lane), Receipt: r, Slot: 0})
 	if !slices.Equal(h.routed, []string{"other"}) {
 		t.Errorf("before the sync routed %v, want only the other sender's", h.routed)
 	}
@@ -124,7 +124,7 @@ func TestMessageWithoutEffectsDoesNotOvertakeItsSender(t *testing.T) {
 func TestRefusedMessageHasNoEffect(t *testing.T) {
 	h := newHarness(t, stores, iot.ErrNoSpace)
 	r := &receipts{}
-	h.Submit(&iot.Message{Topic: "store", QoS: 1}, new(iot.Lane), r, 0)
+	h.Submit(iot.Submission{Message: &iot.Message{Topic: "store", QoS: 1}, Lane: new(iot.Lane), Receipt: r, Slot: 0})
 	if len(r.told) != 1 || !errors.Is(r.told[0], iot.ErrOverloaded) || len(h.routed) != 0 {
 		t.Errorf("told %v, routed %v", r.told, h.routed)
 	}
@@ -133,7 +133,7 @@ func TestRefusedMessageHasNoEffect(t *testing.T) {
 func TestDuplicateIsAcknowledgedAndNotDelivered(t *testing.T) {
 	h := newHarness(t, stores, nil)
 	r := &receipts{}
-	h.Submit(&iot.Message{Topic: "store", QoS: 1, Dup: true, PacketID: 3, Origin: iot.Origin{ClientID: "c"}}, new(iot.Lane), r, 0)
+	h.Submit(iot.Submission{Message: &iot.Message{Topic: "store", QoS: 1, Dup: true, PacketID: 3, Origin: iot.Origin{ClientID: "c"}}, Lane: new(iot.Lane), Receipt: r, Slot: 0})
 	if c := h.waiting[0]; c.Sender != "c" || c.PacketID != 3 || !c.Dup || c.Digest == 0 {
 		t.Fatalf("identity of the publish: %+v", c)
 	}
@@ -147,7 +147,7 @@ func TestDuplicateIsAcknowledgedAndNotDelivered(t *testing.T) {
 func TestDuplicateWhoseOriginalWasLostIsRefused(t *testing.T) {
 	h := newHarness(t, stores, nil)
 	r := &receipts{}
-	h.Submit(&iot.Message{Topic: "store", QoS: 1, Dup: true, Origin: iot.Origin{ClientID: "c"}}, new(iot.Lane), r, 0)
+	h.Submit(iot.Submission{Message: &iot.Message{Topic: "store", QoS: 1, Dup: true, Origin: iot.Origin{ClientID: "c"}}, Lane: new(iot.Lane), Receipt: r, Slot: 0})
 	c := h.waiting[0]
 	c.Duplicate, c.Effects, c.Messages, c.Err = true, nil, nil, iot.ErrClosed // as the committer leaves it
 	h.sync()
@@ -163,7 +163,7 @@ func TestRepublishedMessagesShareTheCommit(t *testing.T) {
 		}
 		return stores(m)
 	}, nil)
-	h.Submit(&iot.Message{Topic: "first"}, new(iot.Lane), nil, 0)
+	h.Submit(iot.Submission{Message: &iot.Message{Topic: "first"}, Lane: new(iot.Lane), Receipt: nil, Slot: 0})
 	if len(h.waiting) != 1 || len(h.waiting[0].Effects) != 2 {
 		t.Fatalf("waiting %d commits, want one with the republished message's effects", len(h.waiting))
 	}
@@ -178,7 +178,7 @@ func TestRepublishingWithoutEndIsCut(t *testing.T) {
 		again := &iot.Republish{Message: &iot.Message{Topic: m.Topic}}
 		return []iot.Effect{again, again}
 	}, nil)
-	h.Submit(&iot.Message{Topic: "loop"}, new(iot.Lane), nil, 0)
+	h.Submit(iot.Submission{Message: &iot.Message{Topic: "loop"}, Lane: new(iot.Lane), Receipt: nil, Slot: 0})
 	if n := len(h.waiting[0].Messages); n != maxRepublished+1 {
 		t.Errorf("%d messages, want %d", n, maxRepublished+1)
 	}

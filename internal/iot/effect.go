@@ -32,10 +32,82 @@ type DeadLetter struct {
 	Body   []byte // the payload or outbox entry that was refused
 }
 
-func (*PutReading) isEffect() {}
-func (*Republish) isEffect()  {}
-func (*Enqueue) isEffect()    {}
-func (*DeadLetter) isEffect() {}
+// Retain makes a message its topic's retained one, or, when its payload is empty,
+// leaves the topic without (MQTT 5.0 §3.3.1.3). The committer stores the message
+// with the time at which it came.
+type Retain struct{ Message *Message }
+
+// Queue keeps a message for sessions until each of them settles it. The committer
+// numbers it in the queue of each target.
+type Queue struct {
+	Message *Message
+	Targets []Target
+}
+
+// SaveSession stores a session's record, which replaces the one of its ID.
+type SaveSession struct{ Session Session }
+
+// EndSession forgets a session with its subscriptions, its queue and all else.
+type EndSession struct{ ID uint64 }
+
+// SaveSubscription stores a subscription, which replaces the one of its filter.
+type SaveSubscription struct {
+	Session      uint64
+	Subscription Subscription
+}
+
+// DropSubscription forgets a subscription.
+type DropSubscription struct {
+	Session uint64
+	Filter  string
+}
+
+// Settle notes how far a session's client has come with queued messages: those
+// of Released it has (PUBREC), those of Done are finished and leave the queue.
+type Settle struct {
+	Session        uint64
+	Released, Done []uint64 // numbers; one that is not in the queue is ignored
+}
+
+// Receive notes that a session's publish of QoS 2 was taken, until its identifier
+// is released: what comes again in between is the same message.
+type Receive struct {
+	Session  uint64
+	PacketID uint16
+}
+
+// Release forgets what Receive noted (PUBREL).
+type Release struct {
+	Session  uint64
+	PacketID uint16
+}
+
+func (*PutReading) isEffect()       {}
+func (*Republish) isEffect()        {}
+func (*Enqueue) isEffect()          {}
+func (*DeadLetter) isEffect()       {}
+func (*Retain) isEffect()           {}
+func (*Queue) isEffect()            {}
+func (*SaveSession) isEffect()      {}
+func (*EndSession) isEffect()       {}
+func (*SaveSubscription) isEffect() {}
+func (*DropSubscription) isEffect() {}
+func (*Settle) isEffect()           {}
+func (*Receive) isEffect()          {}
+func (*Release) isEffect()          {}
+
+// Submission is what a door hands in: a message to be evaluated, effects that
+// the door knows of by itself, or both, which become durable together.
+type Submission struct {
+	Message *Message // nil when there are only effects
+	Effects []Effect // copied: the caller may use the slice again
+	// Lane is whose order it keeps. Receipt, which may be nil, is told once what
+	// became of it, with Slot. Without a receipt and a message nobody waits, and
+	// the effects become durable with what is synced next.
+	Lane    *Lane
+	Receipt Receipt
+	Slot    uint64
+}
 
 // Commit is one message's worth of effects on its way through the committer.
 // The committer owns it from Submit until it hands it to its Sink.
@@ -56,7 +128,8 @@ type Commit struct {
 	// what rules republished, in order.
 	Messages []*Message
 
-	// Receipt is told the outcome, with Slot; nil when nobody waits.
+	// Receipt is told the outcome, with Slot; nil when nobody waits. A commit
+	// without Receipt and Messages needs no sync of its own.
 	Receipt Receipt
 	Slot    uint64
 

@@ -10,10 +10,15 @@ import (
 type Message struct {
 	Topic    string
 	Payload  []byte
-	QoS      byte // 0 or 1 (2 belongs to the broker's protocol, not to what is routed)
+	QoS      byte // 0, 1 or 2
 	Retain   bool
 	Dup      bool   // the sender marked it as a retransmission
 	PacketID uint16 // the sender's packet identifier; 0 at QoS 0 and outside MQTT
+
+	// Rule is the only rule that gets the message, which no subscriber does: it
+	// was published to $aws/rules/RULE/TOPIC (Basic Ingest), and Topic is what
+	// follows. "" otherwise.
+	Rule string
 
 	// Properties are the MQTT 5 publish properties; nil when there are none.
 	Properties *Properties
