@@ -81,3 +81,11 @@ type Target struct {
 	// end of the exchange is owed to it.
 	Released bool
 }
+
+// RetainedSummary is a retained message without its contents.
+type RetainedSummary struct {
+	Topic       string
+	PayloadSize int // bytes
+	QoS         byte
+	Modified    time.Time // when the message came
+}
