@@ -17,15 +17,22 @@ type counters struct {
 	seq    uint64 // of readings
 	outbox uint64 // of outbox entries, over all lanes
 	dead   uint64 // of dead letters
+	body   uint64 // of messages that several sessions share
 }
+
+const (
+	countersSize    = 32
+	oldCountersSize = 24 // before there were sessions: without body
+)
 
 func countersKey() []byte { return []byte{tableMeta, 'n'} }
 
 func (c *counters) write(b *pebble.Batch) error {
-	var value [24]byte
+	var value [countersSize]byte
 	binary.BigEndian.PutUint64(value[0:], c.seq)
 	binary.BigEndian.PutUint64(value[8:], c.outbox)
 	binary.BigEndian.PutUint64(value[16:], c.dead)
+	binary.BigEndian.PutUint64(value[24:], c.body)
 	return b.Set(countersKey(), value[:], nil)
 }
 
@@ -37,17 +44,20 @@ func (e *engine) loadCounters() (c counters, err error) {
 	if err != nil {
 		return c, err
 	}
-	if len(value) != 24 {
+	if len(value) != countersSize && len(value) != oldCountersSize {
 		return c, fmt.Errorf("counters: %w", errKey)
 	}
 	c.seq = binary.BigEndian.Uint64(value[0:])
 	c.outbox = binary.BigEndian.Uint64(value[8:])
 	c.dead = binary.BigEndian.Uint64(value[16:])
+	if len(value) == countersSize {
+		c.body = binary.BigEndian.Uint64(value[24:])
+	}
 	return c, nil
 }
 
-// sequencer is what the order of commits is decided on. Whoever writes readings,
-// outbox entries or dead letters, or drops history, holds mu from the first look
+// sequencer is what the order of commits is decided on. Whoever writes what
+// commits write, or drops history, holds mu from the first look
 // at this state until the batch is applied, so that batches reach Pebble in the
 // order in which they were numbered. mu is never held over a sync.
 type sequencer struct {
@@ -56,6 +66,9 @@ type sequencer struct {
 	devices         *deviceCache
 	deadLetters     *deadLetters
 	retransmissions *retransmissions
+	sessions        *sessions
+	retained        *retained
+	unsynced        bool // a batch was applied that only the next sync makes durable
 }
 
 // batch is one atomic write being built from the effects of a group.
@@ -66,10 +79,12 @@ type batch struct {
 	group *group
 
 	index   seqIndexRecord
-	devices []*device // of the commit in hand, one for each of its readings
-	touched []*device // whose latest is to be written
-	letters bool      // dead letters were added
-	low     error     // why nothing can be written: no space
+	devices []*device       // of the commit in hand, one for each of its readings
+	touched []*device       // whose latest is to be written
+	queues  []*sessionQueue // of the targets of the Queue in hand
+	letters bool            // dead letters were added
+	waited  bool            // somebody waits for what the group changes
+	low     error           // why nothing can be written: no space
 	scratch []byte
 }
 
@@ -117,12 +132,14 @@ func (b *batch) add(c *iot.Commit) error {
 	if !isDurable(c) {
 		return nil
 	}
-	if b.low != nil {
+	if b.low != nil && b.store.refuses(c) {
 		return b.low
 	}
-	if err := b.loadDevices(c); err != nil {
+	if err := b.prepare(c); err != nil {
+		b.retained.forget()
 		return err
 	}
+	b.waited = b.waited || c.Receipt != nil || len(c.Messages) > 0
 	next := b.devices
 	for _, e := range c.Effects {
 		switch e := e.(type) {
@@ -135,7 +152,13 @@ func (b *batch) add(c *iot.Commit) error {
 			b.letters = true
 			b.dead++
 			b.deadLetters.add(b.Batch, iot.DeadEntry{ID: b.dead, At: b.store.now(), DeadLetter: *e})
+		case *iot.Retain: // planned
+		default:
+			b.applySession(e)
 		}
+	}
+	if len(b.retained.steps) > 0 {
+		b.retained.apply(b.Batch)
 	}
 	if c.Sender != "" {
 		b.retransmissions.remember(b.Batch, c)
@@ -152,22 +175,26 @@ func (b *batch) drop(c *iot.Commit) {
 	c.Duplicate, c.Effects, c.Messages = true, c.Effects[:0], c.Messages[:0]
 }
 
-// loadDevices finds the state of the device of each of c's readings.
-func (b *batch) loadDevices(c *iot.Commit) error {
+// prepare does what can fail: it finds the device of each of c's readings, and
+// plans what becomes of retained messages.
+func (b *batch) prepare(c *iot.Commit) error {
 	b.devices = b.devices[:0]
 	for _, e := range c.Effects {
-		put, ok := e.(*iot.PutReading)
-		if !ok {
-			continue
+		switch e := e.(type) {
+		case *iot.PutReading:
+			if e.Reading.DeviceID == "" {
+				e.Reading.DeviceID = iot.UnknownDevice
+			}
+			d, err := b.sequencer.devices.get(b.store.engine, e.Reading.DeviceID)
+			if err != nil {
+				return fmt.Errorf("latest reading of device %q: %w", e.Reading.DeviceID, err)
+			}
+			b.devices = append(b.devices, d)
+		case *iot.Retain:
+			if err := b.retained.plan(b.store.engine, e.Message, b.store.now()); err != nil {
+				return err
+			}
 		}
-		if put.Reading.DeviceID == "" {
-			put.Reading.DeviceID = iot.UnknownDevice
-		}
-		d, err := b.sequencer.devices.get(b.store.engine, put.Reading.DeviceID)
-		if err != nil {
-			return fmt.Errorf("latest reading of device %q: %w", put.Reading.DeviceID, err)
-		}
-		b.devices = append(b.devices, d)
 	}
 	return nil
 }
@@ -193,9 +220,13 @@ func (b *batch) enqueue(e *iot.Enqueue) {
 	b.group.lanes = append(b.group.lanes, mark)
 }
 
-// finish writes what is written once for a batch, and applies it.
+// finish writes what is written once for a batch, and applies it. A batch that
+// nobody waits for is not synced; whoever waits next is told after the sync of
+// its own batch, or of an empty one, because what it found to be done already
+// may be unsynced yet.
 func (b *batch) finish() error {
 	b.retransmissions.end()
+	b.retained.end()
 	for _, d := range b.touched {
 		b.scratch = latestKey(b.scratch[:0], d.latest.DeviceID)
 		n := len(b.scratch)
@@ -205,7 +236,8 @@ func (b *batch) finish() error {
 		}
 		d.latest = nil
 	}
-	if b.Empty() {
+	sync := b.waited || b.letters || len(b.index.entries) > 0 || len(b.group.lanes) > 0
+	if b.Empty() && !(sync && b.unsynced) {
 		return b.Close()
 	}
 	if err := b.index.write(b.Batch, b.store.now()); err != nil {
@@ -219,6 +251,10 @@ func (b *batch) finish() error {
 	}
 	if err := b.retransmissions.expire(b.Batch); err != nil {
 		return err
+	}
+	b.unsynced = !sync
+	if !sync {
+		return errors.Join(b.store.engine.apply(b.Batch, false), b.Close())
 	}
 	b.group.batch = b.Batch
 	return b.store.engine.apply(b.Batch, true)

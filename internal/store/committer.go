@@ -28,7 +28,7 @@ type group struct {
 	commits []*iot.Commit // of items, as the sink gets them
 	bytes   int64         // of items
 
-	batch *pebble.Batch // nil when nothing of the group is durable
+	batch *pebble.Batch // nil when nothing of the group is to be synced
 	seq   uint64        // the last seq assigned up to and including this group
 	lanes []laneMark    // the outbox lanes it wrote to
 	err   error         // why the batch could not be applied
@@ -54,11 +54,9 @@ func (s *Store) Submit(c *iot.Commit) error {
 		durable = durable || n > 0
 		size += n
 	}
-	if durable {
-		if err := s.space.check(); err != nil {
-			s.metrics.refused.Inc()
-			return err
-		}
+	if err := s.space.check(); err != nil && durable && s.refuses(c) {
+		s.metrics.refused.Inc()
+		return err
 	}
 	if err := s.outbox.reserve(c.Effects); err != nil {
 		s.metrics.refused.Inc()
@@ -81,8 +79,61 @@ func effectSize(e iot.Effect) int64 {
 		return entrySize(e.Key, e.Body)
 	case *iot.DeadLetter:
 		return int64(len(e.Reason)+len(e.Rule)+len(e.Action)+len(e.Topic)+len(e.Origin)+len(e.Body)) + 64
+	case *iot.Retain:
+		return messageSize(e.Message)
+	case *iot.Queue:
+		return messageSize(e.Message) + int64(len(e.Targets))*64
+	case *iot.SaveSession:
+		n := int64(len(e.Session.ClientID)+len(e.Session.Certificate)) + 64
+		if e.Session.Will != nil {
+			n += messageSize(e.Session.Will.Message)
+		}
+		return n
+	case *iot.SaveSubscription:
+		return int64(len(e.Subscription.Filter)) + 64
+	case *iot.DropSubscription:
+		return int64(len(e.Filter)) + 64
+	case *iot.Settle:
+		return int64(len(e.Released)+len(e.Done))*32 + 64
+	case *iot.EndSession, *iot.Receive, *iot.Release:
+		return 64
 	default:
 		return 0
+	}
+}
+
+// messageSize is what a message holds in bytes, nearly.
+func messageSize(m *iot.Message) int64 {
+	n := len(m.Topic) + len(m.Payload) + len(m.Origin.ClientID) + len(m.Origin.Principal) + len(m.Origin.Device) + 64
+	if p := m.Properties; p != nil {
+		n += len(p.ContentType) + len(p.ResponseTopic) + len(p.CorrelationData) + 32
+		for _, u := range p.User {
+			n += len(u.Key) + len(u.Value) + 4
+		}
+	}
+	return int64(n)
+}
+
+// refuses reports whether c is to be refused now that space.check fails: what only
+// frees and settles is taken as long as the disk works.
+func (s *Store) refuses(c *iot.Commit) bool {
+	for _, e := range c.Effects {
+		if grows(e) {
+			return true
+		}
+	}
+	return s.failure.get() != nil
+}
+
+// grows reports whether an effect needs room that nothing gives back.
+func grows(e iot.Effect) bool {
+	switch e := e.(type) {
+	case *iot.Settle, *iot.EndSession, *iot.DropSubscription, *iot.Release, *iot.Republish:
+		return false
+	case *iot.Retain:
+		return len(e.Message.Payload) > 0
+	default:
+		return true
 	}
 }
 

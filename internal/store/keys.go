@@ -10,10 +10,14 @@ import (
 
 // The first byte of a key names its table. DESIGN.md draws the whole layout.
 const (
+	tableBody          byte = 'B' // number → message that several sessions share
 	tableBucketDevices byte = 'b' // bucket, device → nothing: who has rows in a bucket
 	tableDeviceBuckets byte = 'd' // device, bucket → nothing: where a device has rows
 	tableDeadLetter    byte = 'D' // id → dead letter
 	tableHistory       byte = 'h' // bucket, device, time, seq → row
+	tableQueue         byte = 'q' // session, number → how it gets a message; and what marks it as released
+	tableReceived      byte = 'R' // session, packet id → nothing
+	tableRetained      byte = 't' // topic → message
 	tableRetransmit    byte = 'i' // hour, sender, slot → packet id, digest
 	tableLatest        byte = 'l' // device → time, seq, row
 	tableMeta          byte = 'm' // name → counters
@@ -21,6 +25,8 @@ const (
 	tableOutboxCursor  byte = 'O' // action, shard → last id that was done
 	tableRegistry      byte = 'r' // kind, names → JSON
 	tableSeqIndex      byte = 's' // first seq of a batch → device and time of each reading
+	tableSession       byte = 'S' // session → its record
+	tableSubscription  byte = 'u' // session, filter → how it is subscribed
 	tableSection       byte = 'x' // section, key of its engine → value of its engine
 )
 

@@ -38,6 +38,11 @@ type Config struct {
 	// entries make room; 0: 10,000 and 64 MiB.
 	DeadLetterEntries int
 	DeadLetterBytes   int64
+	// MaxRetained and MaxRetainedBytes bound the retained messages: a message that
+	// would exceed them is refused with iot.ErrLimit; 0: 500,000 and 1 GiB of
+	// topics and messages as they are stored.
+	MaxRetained      int
+	MaxRetainedBytes int64
 	// MinFree is the free space in bytes below which writes are refused;
 	// 0: 256 MiB, or 5 % of a smaller disk.
 	MinFree uint64
@@ -64,6 +69,8 @@ func (cfg Config) withDefaults() (Config, error) {
 	orDefault(&cfg.OutboxLimit, 256*mib)
 	orDefault(&cfg.DeadLetterEntries, 10_000)
 	orDefault(&cfg.DeadLetterBytes, 64*mib)
+	orDefault(&cfg.MaxRetained, 500_000)
+	orDefault(&cfg.MaxRetainedBytes, 1024*mib)
 	orDefault(&cfg.CacheSize, 128*mib)
 	return cfg, nil
 }
@@ -144,11 +151,21 @@ func (s *Store) recover(cfg *Config) error {
 	if err != nil {
 		return err
 	}
+	sessions, err := openSessions(s.engine)
+	if err != nil {
+		return fmt.Errorf("sessions: %w", err)
+	}
+	retained, err := openRetained(s.engine, cfg.MaxRetained, cfg.MaxRetainedBytes)
+	if err != nil {
+		return fmt.Errorf("retained messages: %w", err)
+	}
 	s.sequencer = &sequencer{
 		counters:        counters,
 		devices:         newDeviceCache(maxCachedDevices),
 		deadLetters:     letters,
 		retransmissions: retransmissions,
+		sessions:        sessions,
+		retained:        retained,
 	}
 	s.released.advance(counters.seq)
 	s.metrics, err = newMetrics(cfg.Metrics, s)
