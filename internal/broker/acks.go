@@ -10,16 +10,16 @@ import (
 	"github.com/fieldline-iot/fieldline/internal/mqtt"
 )
 
-// ackRing holds the acknowledgements that a connection owes, one slot for each
-// QoS 1 PUBLISH in the order in which they came, and lets PUBACKs leave in that
-// order [MQTT-4.6.0-2] however their outcomes come in. It is the [iot.Receipt]
-// of the connection's messages.
+// ackRing holds the acknowledgements that a connection owes: PUBACK and PUBREC
+// for its publishes, PUBCOMP for its PUBRELs. They leave in the order in which
+// what they answer came ([MQTT-4.6.0-2], [MQTT-4.6.0-3]), however their outcomes
+// come in. It is the [iot.Receipt] of the connection's messages.
 type ackRing struct {
 	conn *conn
 
 	mu      sync.Mutex
 	slots   []ack  // slot n is slots[n % len(slots)]; nil before the first
-	head    uint64 // first slot whose PUBACK has not left
+	head    uint64 // first slot whose answer has not left
 	tail    uint64 // next slot to give out
 	reasons map[uint64]string
 	broken  bool          // a slot has failed and will not be settled: nothing behind it is acknowledged
@@ -28,26 +28,35 @@ type ackRing struct {
 
 type ack struct {
 	packetID uint16
+	kind     mqtt.Type
 	settled  bool
 	code     mqtt.ReasonCode
 }
 
-// take gives a publish the next slot. It waits while all are taken, and returns
-// false when the connection ends.
-func (r *ackRing) take(packetID uint16) (slot uint64, ok bool) {
+// take gives what is to be answered the next slot. While all are taken it waits,
+// but for MQTT 5, whose clients know how many they have: for them it is an error
+// [MQTT-3.3.4-7]. It also fails when the connection ends.
+func (r *ackRing) take(kind mqtt.Type, packetID uint16) (slot uint64, err error) {
 	for {
-		if slot, ok := r.tryTake(packetID); ok {
-			return slot, true
+		if slot, ok := r.tryTake(kind, packetID); ok {
+			return slot, nil
+		}
+		if r.conn.version == mqtt.V5 {
+			return 0, receiveMaximumExceeded(r.conn.b.limits.InFlight)
 		}
 		select {
 		case <-r.moved:
 		case <-r.conn.interrupted:
-			return 0, false
+			return 0, errInterrupted
 		}
 	}
 }
 
-func (r *ackRing) tryTake(packetID uint16) (slot uint64, ok bool) {
+func receiveMaximumExceeded(most int) error {
+	return &mqtt.Error{Code: mqtt.ReceiveMaximumExceeded, Reason: fmt.Sprintf("more than %d publishes wait for their acknowledgement [MQTT-3.3.4-7]", most)}
+}
+
+func (r *ackRing) tryTake(kind mqtt.Type, packetID uint16) (slot uint64, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.slots == nil {
@@ -59,15 +68,15 @@ func (r *ackRing) tryTake(packetID uint16) (slot uint64, ok bool) {
 	}
 	slot = r.tail
 	r.tail++
-	*r.slot(slot) = ack{packetID: packetID}
+	*r.slot(slot) = ack{packetID: packetID, kind: kind}
 	return slot, true
 }
 
 func (r *ackRing) slot(n uint64) *ack { return &r.slots[n%uint64(len(r.slots))] }
 
 // Committed takes the outcome of the publish in a slot. In MQTT 5 an error
-// becomes the PUBACK's reason. In 3.1.1, where PUBACK only ever means success,
-// and when the server stops, the connection ends without it, so that the client
+// becomes the answer's reason. In 3.1.1, where it only ever means success, and
+// when the server stops, the connection ends without it, so that the client
 // sends the message again.
 func (r *ackRing) Committed(slot uint64, err error) {
 	if err == nil {
@@ -75,11 +84,23 @@ func (r *ackRing) Committed(slot uint64, err error) {
 		return
 	}
 	r.conn.b.metrics.failed.Inc()
+	r.forget(slot)
 	if r.conn.version != mqtt.V5 || errors.Is(err, iot.ErrClosed) {
 		r.fail(slot, err)
 		return
 	}
 	r.settle(slot, failureCode(err), err.Error())
+}
+
+// forget frees the packet identifier of a QoS 2 publish that was not taken
+// [MQTT-4.3.3-9]: when it comes again it is a new one.
+func (r *ackRing) forget(slot uint64) {
+	r.mu.Lock()
+	a := *r.slot(slot)
+	r.mu.Unlock()
+	if a.kind == mqtt.PubrecPacket {
+		r.conn.session.release(a.packetID)
+	}
 }
 
 // failureCode says in MQTT 5's terms why a message was not taken.
@@ -93,7 +114,7 @@ func failureCode(err error) mqtt.ReasonCode {
 	return mqtt.UnspecifiedError
 }
 
-// settle decides the PUBACK of a slot, and sends all that are due.
+// settle decides the answer of a slot, and sends all that are due.
 func (r *ackRing) settle(slot uint64, code mqtt.ReasonCode, reason string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -111,19 +132,19 @@ func (r *ackRing) settle(slot uint64, code mqtt.ReasonCode, reason string) {
 	}
 }
 
-// release appends the PUBACKs of the settled slots at the head.
+// release appends the answers of the settled slots at the head.
 func (r *ackRing) release(dst []byte) []byte {
 	for ; r.head != r.tail; r.head++ {
 		a := r.slot(r.head)
 		if !a.settled {
 			break
 		}
-		puback := mqtt.Ack{Type: mqtt.PubackPacket, PacketID: a.packetID, Code: a.code}
+		answer := mqtt.Ack{Type: a.kind, PacketID: a.packetID, Code: a.code}
 		if a.code != mqtt.Success {
-			puback.ReasonString = r.reasons[r.head]
+			answer.ReasonString = r.reasons[r.head]
 			delete(r.reasons, r.head)
 		}
-		dst = mqtt.AppendAck(dst, r.conn.version, &puback)
+		dst = mqtt.AppendAck(dst, r.conn.version, &answer)
 	}
 	return dst
 }

@@ -33,14 +33,25 @@ func (c *conn) identify() (*identity, error) {
 
 // refresh asks the registry anew.
 func (c *conn) refresh() (*identity, error) {
-	// Read before asking: a change in between makes the answer outdated at once
-	// instead of passing for current.
-	who := &identity{generation: c.b.cfg.Registry.Generation()}
-	if c.peer.certificate == "" {
-		who.principal = iot.Principal{ClientID: c.clientID, PolicyNames: []string{c.b.cfg.PlainPolicy}}
+	who, err := c.b.identityOf(&c.peer, c.clientID, c.attributes)
+	if err != nil {
+		return nil, err
+	}
+	c.identity.Store(who)
+	return who, nil
+}
+
+// identityOf asks the registry who a client is. attributes are what its CONNECT
+// asks for, as policies name it.
+func (b *Broker) identityOf(p *Peer, clientID string, attributes []string) (*identity, error) {
+	// The generation is read before asking: a change in between makes the answer
+	// outdated at once instead of passing for current.
+	who := &identity{generation: b.cfg.Registry.Generation()}
+	if p.Certificate == "" {
+		who.principal = iot.Principal{ClientID: clientID, PolicyNames: p.Policies}
 	} else {
 		var err error
-		who.principal, who.device, err = c.b.cfg.Registry.Identify(c.peer.certificate, c.clientID)
+		who.principal, who.device, err = b.cfg.Registry.Identify(p.Certificate, clientID)
 		switch {
 		case errors.Is(err, iot.ErrDenied):
 			return nil, &mqtt.Error{Code: mqtt.NotAuthorized, Reason: err.Error()}
@@ -48,12 +59,11 @@ func (c *conn) refresh() (*identity, error) {
 			return nil, &mqtt.Error{Code: mqtt.ServerUnavailable, Reason: err.Error()}
 		}
 	}
-	if c.b.cfg.TrustDeviceID {
+	if b.cfg.TrustDeviceID {
 		who.device = ""
 	}
-	who.principal.Source = c.peer.source
-	who.principal.ConnectAttributes = c.attributes
-	c.identity.Store(who)
+	who.principal.Source = p.Source
+	who.principal.ConnectAttributes = attributes
 	return who, nil
 }
 
@@ -66,7 +76,7 @@ const sweepPause = 250 * time.Millisecond
 func (b *Broker) watchRegistry(ctx context.Context) {
 	for {
 		changed := b.cfg.Registry.Changed() // before looking, so that no change is missed
-		for _, c := range b.clients.all() {
+		for _, c := range b.clients.owners() {
 			if _, err := c.identify(); err != nil {
 				c.interrupt(err)
 			}
@@ -132,6 +142,15 @@ func (c *conn) decide(who *identity, act policy.Action, topic string) verdict {
 		return verdict{topic: topic}
 	}
 	return verdict{topic: topic, denied: &d}
+}
+
+// authorizePublish decides about publishing to a topic, retained or not.
+func (b *Broker) authorizePublish(who *iot.Principal, topic string, retain bool) policy.Decision {
+	d := b.authorize(who, policy.Publish, topic)
+	if d.Allowed && retain {
+		d = b.authorize(who, policy.RetainPublish, topic)
+	}
+	return d
 }
 
 // authorize decides about act on a topic or filter. Clients may not make up

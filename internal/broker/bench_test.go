@@ -30,8 +30,11 @@ func BenchmarkPublish(b *testing.B) {
 			}
 			const batch = 64
 			packets := bytes.Repeat(mqtt.AppendPublish(nil, mqtt.V311, &p), batch)
-			c := newConn(h.Broker, &loopConn{packets: packets, reads: b.N/batch + 1}, peer{remote: "bench"}, time.Now().Add(time.Hour))
-			c.version, c.clientID, c.log, c.lane, c.connected = mqtt.V311, "bench", h.cfg.Log, new(iot.Lane), true
+			c := newConn(h.Broker, &loopConn{packets: packets, reads: b.N/batch + 1}, Peer{Remote: "bench"}, time.Now().Add(time.Hour))
+			c.version, c.clientID, c.log, c.connected = mqtt.V311, "bench", h.cfg.Log, true
+			if err := h.clients.claim(c, c.connectBy); err != nil {
+				b.Fatal(err)
+			}
 			if _, err := c.refresh(); err != nil {
 				b.Fatal(err)
 			}
@@ -76,18 +79,21 @@ func BenchmarkRoute(b *testing.B) {
 	h := start(b, nil)
 	const subscribers = 200
 	for i := range subscribers {
-		c := newConn(h.Broker, &loopConn{}, peer{}, time.Time{})
+		c := newConn(h.Broker, &loopConn{}, Peer{}, time.Time{})
 		c.version, c.clientID, c.log = mqtt.V311, fmt.Sprint(i), h.cfg.Log
 		if _, err := c.refresh(); err != nil {
 			b.Fatal(err)
 		}
-		c.subs.add("t")
-		h.tree.Set("t", c, subscription{})
+		if err := h.clients.claim(c, time.Now().Add(time.Hour)); err != nil {
+			b.Fatal(err)
+		}
+		c.session.attach(c)
+		c.session.subscribe(iot.Subscription{Filter: "t"})
 	}
 	m := &iot.Message{Topic: "t", Payload: make([]byte, 128)}
 	b.ReportAllocs()
 	for b.Loop() {
-		h.Route(m)
+		h.Route(m, nil)
 	}
 	b.ReportMetric(subscribers*float64(b.N)/b.Elapsed().Seconds(), "deliveries/s")
 }

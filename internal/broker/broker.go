@@ -3,17 +3,17 @@
 // when they are durable, and routes committed messages to the subscribers
 // entitled to them.
 //
-// It stores nothing and evaluates nothing. Who a client is comes from the
-// [Registry], what it may do from the [Authorizer], what becomes of a message is
-// the Ingester's. Sessions end with their connection; wills, retained messages,
-// QoS 2 and shared subscriptions are refused by name.
+// It evaluates nothing, and stores by effects that the Ingester commits. Who a
+// client is comes from the [Registry], what it may do from the [Authorizer], what
+// becomes of a message is the Ingester's, and what was stored of sessions is read
+// from [Sessions]. A session has at most one connection at a time.
 //
 // One goroutine reads each connection and does all that its packets ask for; a
 // second one writes, and exists only while there is something to write. What
 // other goroutines touch of a connection is guarded by the locks of its
-// acknowledgement ring (ackRing), its outbound side (outbound) and its
-// subscriptions. The ring's is taken before the outbound side's, and none is
-// held while calling the Ingester. Only the reading goroutine ends a connection: everyone else
+// acknowledgement ring (ackRing) and its outbound side (outbound), and of its
+// session by the session's. Either is taken before the outbound side's, and none
+// is held while calling the Ingester. Only the reading goroutine ends a connection: everyone else
 // interrupts it.
 //
 // Marks like [MQTT-3.1.2-24] cite the conformance statements of MQTT 5.0.
@@ -29,6 +29,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -97,6 +98,7 @@ type Config struct {
 	Registry   Registry
 	Authorizer Authorizer
 	Ingester   Ingester
+	Sessions   Sessions
 
 	PlainPolicy   string // policy of the clients of Plain; DefaultPlainPolicy if ""
 	TrustDeviceID bool   // clients may report readings of any device
@@ -115,8 +117,16 @@ type Broker struct {
 	arriving  chan struct{} // one element per connection that has no CONNACK yet
 	web       *handover     // connections for HTTPS publish
 
-	clients  clients
-	tree     *topic.Tree[*conn, subscription]
+	clients     clients
+	stored      sync.Map // sessions that are stored, by the number of their record
+	lastSession atomic.Uint64
+	tree        *topic.Tree[*session, subscription]
+	shares      shares
+	queueing    atomic.Bool  // some durable session has asked for messages of QoS 1 or 2
+	held        atomic.Int64 // bytes in the queues of all connections
+	online      atomic.Int64 // connected clients
+	departures  departures
+
 	metrics  *metrics
 	arrivals throttle // log lines about connections that came to nothing
 	order    maphash.Seed
@@ -127,11 +137,11 @@ type Broker struct {
 	conns sync.WaitGroup
 }
 
-// New returns a Broker that serves nothing before Run. Errors wrap
-// [iot.ErrInvalid] and name the field.
+// New returns a Broker with the stored sessions, which serves nothing before Run.
+// Errors about the configuration wrap [iot.ErrInvalid] and name the field.
 func New(cfg Config) (*Broker, error) {
-	if cfg.Registry == nil || cfg.Authorizer == nil || cfg.Ingester == nil {
-		return nil, fmt.Errorf("broker: Registry, Authorizer and Ingester are required: %w", iot.ErrInvalid)
+	if cfg.Registry == nil || cfg.Authorizer == nil || cfg.Ingester == nil || cfg.Sessions == nil {
+		return nil, fmt.Errorf("broker: Registry, Authorizer, Ingester and Sessions are required: %w", iot.ErrInvalid)
 	}
 	if len(cfg.TLS)+len(cfg.HTTPS) > 0 && (cfg.ServerCertificate == nil || cfg.ClientCAs == nil) {
 		return nil, fmt.Errorf("broker: TLS listeners need ServerCertificate and ClientCAs: %w", iot.ErrInvalid)
@@ -151,7 +161,9 @@ func New(cfg Config) (*Broker, error) {
 		limits:    cfg.Limits,
 		maxPacket: cfg.Limits.Payload + headerRoom,
 		web:       newHandover(),
-		tree:      topic.NewTree[*conn, subscription](false),
+		tree:      topic.NewTree[*session, subscription](false),
+		shares:    shares{tree: topic.NewTree[string, *group](false), all: make(map[string]*group)},
+		clients:   clients{byID: make(map[string]*session)},
 		order:     maphash.MakeSeed(),
 	}
 	b.doors = b.newDoors()
@@ -162,7 +174,7 @@ func New(cfg Config) (*Broker, error) {
 	if b.metrics, err = newMetrics(cfg.Metrics); err != nil {
 		return nil, err
 	}
-	return b, nil
+	return b, b.restoreSessions()
 }
 
 // Run serves until ctx is done or a listener fails. Then it accepts nothing
@@ -185,6 +197,10 @@ func (b *Broker) Run(ctx context.Context) error {
 	})
 	parts.Go(func() error {
 		b.watchRegistry(serving)
+		return nil
+	})
+	parts.Go(func() error {
+		b.watchSessions(serving)
 		return nil
 	})
 	return errors.Join(parts.Wait(), b.awaitConns())

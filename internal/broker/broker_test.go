@@ -89,8 +89,19 @@ func (d *denials) deny(act policy.Action, name string) {
 type ingesterFunc func(m *iot.Message, lane *iot.Lane, r iot.Receipt, slot uint64)
 
 func (f ingesterFunc) Submit(s iot.Submission) {
-	f(s.Message, s.Lane, s.Receipt, s.Slot)
+	if s.Message != nil {
+		f(s.Message, s.Lane, s.Receipt, s.Slot)
+	} else if s.Receipt != nil {
+		s.Receipt.Committed(s.Slot, nil)
+	}
 }
+
+// noSessions is a store without sessions and retained messages.
+type noSessions struct{}
+
+func (noSessions) Sessions(func(iot.StoredSession) error) error                { return nil }
+func (noSessions) Queued(_, _, _ uint64, _ func(iot.Delivery) bool) error      { return nil }
+func (noSessions) Retained(filter string, visit func(*iot.Message) bool) error { return nil }
 
 // harness is a running broker with fakes around it.
 type harness struct {
@@ -114,8 +125,9 @@ func start(t testing.TB, change func(*Config)) *harness {
 		Plain:      []net.Listener{h.plain},
 		Registry:   h.registry,
 		Authorizer: h.policy,
+		Sessions:   noSessions{},
 		Ingester: ingesterFunc(func(m *iot.Message, _ *iot.Lane, r iot.Receipt, slot uint64) {
-			h.Route(m)
+			h.Route(m, nil)
 			if r != nil {
 				r.Committed(slot, nil)
 			}

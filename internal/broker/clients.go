@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 	"sync"
@@ -10,27 +9,28 @@ import (
 	"github.com/fieldline-iot/fieldline/internal/mqtt"
 )
 
-// clients are the connections that have a client identifier, by it.
+// clients are the sessions by client identifier: of connected clients, and of
+// those that may come back.
 type clients struct {
-	mu   sync.Mutex
-	byID map[string]*conn
+	mu     sync.Mutex
+	byID   map[string]*session
+	frozen bool // no timer runs any more
 }
 
-// add makes c the connection of its client. One that has the identifier already
-// is told and ended [MQTT-3.1.4-3]; add waits, until the given time, for the
-// last of its packets to be submitted, so that the order between the two holds.
-func (l *clients) add(c *conn, until time.Time) error {
+// claim makes c the owner of its client's session, which is a new one when there
+// is none. A connection that owns it already is told and ended [MQTT-3.1.4-3];
+// claim waits, until the given time, for the last of its packets to be submitted,
+// so that the order between the two holds.
+func (l *clients) claim(c *conn, until time.Time) error {
 	timeout := time.NewTimer(time.Until(until))
 	defer timeout.Stop()
 	for {
-		old := l.put(c)
-		if old == nil {
+		free := l.tryClaim(c)
+		if free == nil {
 			return nil
 		}
-		old.interrupt(&mqtt.Error{Code: mqtt.SessionTakenOver, Reason: "another connection took the client identifier, from " + c.peer.remote})
 		select {
-		case <-old.done:
-			c.lane = old.lane
+		case <-free:
 		case <-c.interrupted:
 			return errInterrupted
 		case <-timeout.C:
@@ -39,75 +39,94 @@ func (l *clients) add(c *conn, until time.Time) error {
 	}
 }
 
-// put enters c, or returns the connection that is in its place.
-func (l *clients) put(c *conn) (old *conn) {
+// tryClaim makes c the owner, or ends the connection that is, and returns what is
+// closed when it is worth trying again.
+func (l *clients) tryClaim(c *conn) (free <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if old := l.byID[c.clientID]; old != nil {
-		return old
+	s := l.byID[c.clientID]
+	switch {
+	case s == nil:
+		s = c.b.newSession(c.clientID, c.lane)
+		l.byID[c.clientID] = s
+	case s.busy != nil:
+		return s.busy
+	case s.owner != nil:
+		c.lane = s.lane
+		s.owner.interrupt(&mqtt.Error{Code: mqtt.SessionTakenOver, Reason: "another connection took the client identifier, from " + c.peer.Remote})
+		return s.owner.done
 	}
-	if l.byID == nil {
-		l.byID = make(map[string]*conn)
+	s.owner, c.session = c, s
+	if s.timer != nil {
+		s.timer.Stop()
+		s.timer = nil
 	}
-	l.byID[c.clientID] = c
 	return nil
 }
 
-// remove takes c out, unless another connection has its place.
-func (l *clients) remove(c *conn) {
+// renew gives c a new session in the place of the one that it has claimed.
+func (l *clients) renew(c *conn) (old *session) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.byID[c.clientID] == c {
+	old = c.session
+	c.session = c.b.newSession(c.clientID, old.lane)
+	c.session.owner = c
+	l.byID[c.clientID] = c.session
+	return old
+}
+
+// release ends c's ownership. A session that ends with it is forgotten.
+func (l *clients) release(c *conn, ends bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := c.session
+	s.owner = nil
+	if ends {
 		delete(l.byID, c.clientID)
+	} else {
+		s.schedule(time.Now())
 	}
 }
 
+func (l *clients) add(s *session) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.byID[s.clientID] = s
+}
+
+// find returns the connection of a client; nil when it has none.
 func (l *clients) find(id string) *conn {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if s := l.byID[id]; s != nil {
+		return s.owner
+	}
+	return nil
+}
+
+func (l *clients) session(id string) *session {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.byID[id]
 }
 
-func (l *clients) all() []*conn {
+func (l *clients) sessions() []*session {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Collect(maps.Values(l.byID))
 }
 
-// ClientInfo describes a connected client.
-type ClientInfo struct {
-	ClientID      string
-	Thing         string // the thing of that name; "" when there is none
-	CertificateID string // "" on plain listeners
-	Remote        string // address and port
-	Version       string // of MQTT, such as "3.1.1"
-	Since         time.Time
-	Subscriptions []string // sorted
-}
-
-// Clients returns the connected clients, by client identifier.
-func (b *Broker) Clients() []ClientInfo {
-	var infos []ClientInfo
-	for _, c := range b.clients.all() {
-		infos = append(infos, c.info())
+// owners returns the connections of all clients.
+func (l *clients) owners() []*conn {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var all []*conn
+	for _, s := range l.byID {
+		if s.owner != nil {
+			all = append(all, s.owner)
+		}
 	}
-	slices.SortFunc(infos, func(a, b ClientInfo) int { return cmp.Compare(a.ClientID, b.ClientID) })
-	return infos
-}
-
-func (c *conn) info() ClientInfo {
-	info := ClientInfo{
-		ClientID:      c.clientID,
-		CertificateID: c.peer.certificate,
-		Remote:        c.peer.remote,
-		Version:       c.version.String(),
-		Since:         c.since,
-		Subscriptions: c.subs.list(),
-	}
-	if thing := c.identity.Load().principal.Thing; thing != nil {
-		info.Thing = thing.Name
-	}
-	return info
+	return all
 }
 
 // Kick ends a client's connection and reports whether there was one.

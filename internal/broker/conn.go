@@ -20,7 +20,7 @@ import (
 type conn struct {
 	b    *Broker
 	nc   net.Conn
-	peer peer
+	peer Peer
 
 	// What CONNECT said, fixed before others can find the connection.
 	log        *slog.Logger
@@ -39,12 +39,19 @@ type conn struct {
 	incoming  mqtt.Publish
 	publishes decisions // about iot:Publish
 	aliases   []string  // topics by alias - 1; "" for an alias without one
-	lane      *iot.Lane
+
+	session *session      // nil until it is claimed
+	lane    *iot.Lane     // of a connection that this one took over; nil when there was none
+	expiry  time.Duration // of the session, once the connection has ended
+	// Deliveries of a durable session that the client has finished, or has, and
+	// that the store does not know of yet.
+	finishedNumbers, toRelease []uint64
 
 	identity atomic.Pointer[identity]
 	acks     ackRing
 	out      outbound
-	subs     subscriptions
+	retained retainedFeed
+	traffic  traffic // what the client sends
 	denials  throttle
 
 	cause       atomic.Pointer[error] // why the connection ends; the first one stands
@@ -58,10 +65,15 @@ var (
 	errInterrupted = errors.New("interrupted") // look at cause
 )
 
+// leaving is a DISCONNECT with a reason, which does not keep the will back.
+type leaving struct{ code mqtt.ReasonCode }
+
+func (l leaving) Error() string { return "the client disconnected: " + l.code.String() }
+
 // errShuttingDown ends all connections when Run ends.
 var errShuttingDown error = &mqtt.Error{Code: mqtt.ServerShuttingDown, Reason: "the broker is stopping"}
 
-func newConn(b *Broker, nc net.Conn, p peer, connectBy time.Time) *conn {
+func newConn(b *Broker, nc net.Conn, p Peer, connectBy time.Time) *conn {
 	c := &conn{
 		b: b, nc: nc, peer: p, connectBy: connectBy,
 		interrupted: make(chan struct{}),
@@ -114,12 +126,8 @@ func (c *conn) handle(packet []byte) error {
 	switch kind := mqtt.PacketType(packet); kind {
 	case mqtt.PublishPacket:
 		return c.publish(packet)
-	case mqtt.PubackPacket:
-		ack, err := mqtt.DecodeAck(packet, c.version)
-		if err == nil {
-			c.out.acknowledged(ack.PacketID)
-		}
-		return err
+	case mqtt.PubackPacket, mqtt.PubrecPacket, mqtt.PubrelPacket, mqtt.PubcompPacket:
+		return c.acknowledgement(packet)
 	case mqtt.SubscribePacket:
 		return c.subscribe(packet)
 	case mqtt.UnsubscribePacket:
@@ -131,15 +139,49 @@ func (c *conn) handle(packet []byte) error {
 		c.out.send(mqtt.AppendPingresp)
 		return nil
 	case mqtt.DisconnectPacket:
-		if _, err := mqtt.DecodeDisconnect(packet, c.version); err != nil {
-			return err
-		}
-		return errGoodbye
+		return c.disconnect(packet)
 	case mqtt.ConnectPacket:
 		return &mqtt.Error{Code: mqtt.ProtocolError, Reason: "a second CONNECT [MQTT-3.1.0-2]"}
 	default:
 		return &mqtt.Error{Code: mqtt.ProtocolError, Reason: fmt.Sprintf("a client may not send %s here", kind)}
 	}
+}
+
+// acknowledgement handles a packet of an exchange that another began.
+func (c *conn) acknowledgement(packet []byte) error {
+	ack, err := mqtt.DecodeAck(packet, c.version)
+	if err != nil {
+		return err
+	}
+	switch ack.Type {
+	case mqtt.PubackPacket:
+		c.out.acknowledged(ack.PacketID)
+	case mqtt.PubrecPacket:
+		c.out.pubrec(&ack)
+	case mqtt.PubcompPacket:
+		c.out.completed(ack.PacketID)
+	case mqtt.PubrelPacket:
+		return c.pubrel(ack.PacketID)
+	}
+	return nil
+}
+
+// disconnect handles the client's DISCONNECT. It returns why the connection ends.
+func (c *conn) disconnect(packet []byte) error {
+	d, err := mqtt.DecodeDisconnect(packet, c.version)
+	if err != nil {
+		return err
+	}
+	if d.SessionExpiry != nil {
+		if c.expiry == 0 && *d.SessionExpiry > 0 {
+			return &mqtt.Error{Code: mqtt.ProtocolError, Reason: "a session that ends with its connection cannot be prolonged [MQTT-3.14.2-2]"}
+		}
+		c.expiry = c.b.grantExpiry(&mqtt.Connect{Version: c.version, SessionExpiry: *d.SessionExpiry})
+	}
+	if d.Code != mqtt.NormalDisconnection {
+		return leaving{d.Code}
+	}
+	return errGoodbye
 }
 
 // next returns the next packet, which is good until the following call.
@@ -160,6 +202,7 @@ func (c *conn) next() ([]byte, error) {
 
 // fill waits for more bytes from the client.
 func (c *conn) fill() error {
+	c.noteProgress()
 	c.out.awaitRoom(c.interrupted)
 	c.nc.SetReadDeadline(c.deadline())
 	// Looked at after the deadline is set: either this sees the interrupt, or the
@@ -170,6 +213,7 @@ func (c *conn) fill() error {
 	n, err := c.nc.Read(c.in.room())
 	c.in.filled(n)
 	c.arrived = time.Now()
+	c.traffic.bytes.Add(uint64(n))
 	switch {
 	case n > 0:
 		return nil
@@ -206,13 +250,9 @@ const lingerTime = 500 * time.Millisecond
 func (c *conn) end(err error) {
 	c.interrupt(err)
 	err = *c.cause.Load()
-	for _, filter := range c.subs.list() {
-		c.b.tree.Delete(filter, c)
+	if c.session != nil {
+		c.leave(err)
 	}
-	if err == errShuttingDown {
-		c.acks.drain(c.b.limits.DrainTimeout)
-	}
-	c.b.clients.remove(c)
 	close(c.done)
 	farewell := c.farewell(err)
 	c.out.close(farewell)
@@ -221,6 +261,16 @@ func (c *conn) end(err error) {
 	}
 	c.nc.Close()
 	c.report(err)
+}
+
+// leave gives the session up.
+func (c *conn) leave(err error) {
+	c.session.detach(c)
+	if err == errShuttingDown {
+		c.acks.drain(c.b.limits.DrainTimeout)
+	}
+	c.noteProgress()
+	c.part(err)
 }
 
 // farewell returns the packet that tells the client why the connection ends;
@@ -256,11 +306,13 @@ func (c *conn) linger() {
 func (c *conn) report(err error) {
 	if !c.connected {
 		c.b.metrics.refused.Inc()
-		c.b.notice("mqtt connection refused", c.peer.remote, err,
-			slog.String("client", c.clientID), slog.String("certificate", c.peer.certificate))
+		c.b.notice("mqtt connection refused", c.peer.Remote, err,
+			slog.String("client", c.clientID), slog.String("certificate", c.peer.Certificate))
 		return
 	}
 	c.b.metrics.connections.Dec()
+	c.b.online.Add(-1)
+	c.b.departures.note(c.clientID, Departure{At: time.Now(), Reason: err.Error(), Remote: c.peer.Remote})
 	c.b.metrics.disconnected(err)
 	c.log.LogAttrs(context.Background(), slog.LevelInfo, "client disconnected",
 		slog.String("reason", err.Error()), slog.Duration("after", time.Since(c.since).Round(time.Millisecond)))

@@ -2,14 +2,12 @@ package broker
 
 import (
 	"fmt"
-	"hash/maphash"
 	"log/slog"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
-	"github.com/fieldline-iot/fieldline/internal/iot"
 	"github.com/fieldline-iot/fieldline/internal/mqtt"
 	"github.com/fieldline-iot/fieldline/internal/policy"
 )
@@ -27,12 +25,16 @@ func (c *conn) admit() error {
 	if err != nil {
 		return err
 	}
-	if err := c.authorizeConnect(); err != nil {
+	if err := c.authorizeConnect(&connect); err != nil {
 		return err
 	}
-	c.log = c.b.cfg.Log.With("client", c.clientID, "remote", c.peer.remote)
+	c.log = c.b.cfg.Log.With("client", c.clientID, "remote", c.peer.Remote)
 	c.since = time.Now()
-	if err := c.b.clients.add(c, c.connectBy); err != nil {
+	if err := c.b.clients.claim(c, c.connectBy); err != nil {
+		return err
+	}
+	present, err := c.open(&connect)
+	if err != nil {
 		return err
 	}
 	// Now that a revocation finds the connection, look again: one that came since
@@ -40,7 +42,7 @@ func (c *conn) admit() error {
 	if _, err := c.refresh(); err != nil {
 		return err
 	}
-	c.welcome(&connect, assigned)
+	c.welcome(&connect, present, assigned)
 	return nil
 }
 
@@ -65,14 +67,16 @@ func (c *conn) adopt(connect *mqtt.Connect) (assigned string, err error) {
 	c.maxPacket = int(connect.MaximumPacketSize)
 	c.keepAlive = time.Duration(connect.KeepAlive) * time.Second
 	c.out.limit = min(int(connect.ReceiveMaximum), c.b.limits.Window)
+	c.out.aliasMax = min(int(connect.TopicAliasMaximum), c.b.limits.TopicAliases)
 	if persistent(connect) {
-		c.attributes = []string{"PersistentConnect"}
+		c.attributes = append(c.attributes, "PersistentConnect")
+	}
+	if connect.Will != nil {
+		c.attributes = append(c.attributes, "LastWill")
 	}
 	switch id := connect.ClientID; {
 	case connect.AuthMethod != "":
 		return "", &mqtt.Error{Code: mqtt.BadAuthenticationMethod, Reason: "extended authentication is not supported"}
-	case connect.Will != nil:
-		return "", &mqtt.Error{Code: mqtt.ImplementationSpecificError, Reason: "a will is not supported yet: connect without one"}
 	case id == "":
 		c.clientID = "auto-" + uuid.NewString()
 		assigned = c.clientID
@@ -98,8 +102,9 @@ func persistent(connect *mqtt.Connect) bool {
 	return !connect.CleanStart
 }
 
-// authorizeConnect finds out who the client is and whether it may connect.
-func (c *conn) authorizeConnect() error {
+// authorizeConnect finds out who the client is and whether it may connect, with
+// its will.
+func (c *conn) authorizeConnect(connect *mqtt.Connect) error {
 	who, err := c.refresh()
 	if err != nil {
 		return err
@@ -109,43 +114,51 @@ func (c *conn) authorizeConnect() error {
 		c.b.metrics.denied.WithLabelValues(string(policy.Connect)).Inc()
 		return &mqtt.Error{Code: mqtt.NotAuthorized, Reason: fmt.Sprintf("client %q may not connect: %s", c.clientID, decision.Reason)}
 	}
+	if w := c.will(connect); w != nil {
+		return c.b.checkWill(&who.principal, w.Message)
+	}
 	return nil
 }
 
 // welcome sends CONNACK and opens the connection for what follows.
-func (c *conn) welcome(connect *mqtt.Connect, assigned string) {
-	if c.lane == nil {
-		// Connections of one client share the committer's queue, so that what it
-		// sends after reconnecting does not overtake what it sent before.
-		c.lane = &iot.Lane{ID: maphash.String(c.b.order, c.clientID)}
-	}
+func (c *conn) welcome(connect *mqtt.Connect, present bool, assigned string) {
 	connack := c.connack(connect, assigned)
+	connack.SessionPresent = present // [MQTT-3.2.2-2], [MQTT-3.2.2-3]
+	if dropped := c.session.dropped.Swap(0); dropped > 0 {
+		connack.ReasonString = c.reason(fmt.Sprintf("%d messages were dropped, for the session's queue was full", dropped))
+	}
 	c.out.send(func(dst []byte) []byte { return mqtt.AppendConnack(dst, c.version, connack) })
 	c.connected = true
+	c.session.attach(c)
+	c.out.send(func(dst []byte) []byte { return dst }) // what waits in the session's queue
 	c.b.metrics.connections.Inc()
+	c.b.online.Add(1)
 	c.log.Info("client connected", slog.String("version", c.version.String()),
-		slog.String("certificate", c.peer.certificate), slog.Duration("keep_alive", c.keepAlive))
+		slog.String("certificate", c.peer.Certificate), slog.Duration("keep_alive", c.keepAlive), slog.Bool("resumed", present))
 }
 
-// connack says what the client gets of what it asked for, and what it cannot
-// have. All but the code is for MQTT 5 only.
+// connack says what the client gets of what it asked for. All but the code is
+// for MQTT 5 only.
 func (c *conn) connack(connect *mqtt.Connect, assigned string) *mqtt.Connack {
-	atMost := byte(1)
 	connack := &mqtt.Connack{
 		ReceiveMaximum:    uint16(c.b.limits.InFlight),
-		MaximumQoS:        &atMost,
 		MaximumPacketSize: uint32(c.b.maxPacket),
 		AssignedClientID:  assigned,
 		TopicAliasMaximum: uint16(c.b.limits.TopicAliases),
-		NoRetain:          true,
-		NoSubscriptionIDs: true,
-		NoShared:          true,
 	}
-	if connect.SessionExpiry > 0 {
-		connack.SessionExpiry = new(uint32)
+	if granted := expirySeconds(c.expiry); granted != connect.SessionExpiry {
+		connack.SessionExpiry = &granted
 	}
 	if granted := uint16(c.keepAlive / time.Second); granted != connect.KeepAlive {
 		connack.ServerKeepAlive = &granted
 	}
 	return connack
+}
+
+// expirySeconds is a session's expiry as MQTT 5 writes it.
+func expirySeconds(expiry time.Duration) uint32 {
+	if expiry < 0 {
+		return forever
+	}
+	return uint32(min(expiry/time.Second, forever-1))
 }

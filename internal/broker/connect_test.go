@@ -13,19 +13,19 @@ import (
 )
 
 func TestConnackSaysWhatTheBrokerDoes(t *testing.T) {
-	c := start(t, func(cfg *Config) { cfg.Limits.KeepAlive = 60 }).dial()
+	c := start(t, func(cfg *Config) { cfg.Limits.KeepAlive, cfg.Limits.SessionExpiry = 60, 10*time.Minute }).dial()
 	got := c.connect(&mqtt.Connect{Version: mqtt.V5, CleanStart: true, KeepAlive: 600, SessionExpiry: 3600, HasUsername: true, Username: "?SDK=Python&Version=1"})
 	switch {
-	case got.MaximumQoS == nil || *got.MaximumQoS != 1:
-		t.Errorf("Maximum QoS %v, want 1", got.MaximumQoS)
-	case !got.NoRetain || !got.NoShared || !got.NoSubscriptionIDs || got.NoWildcards:
+	case got.MaximumQoS != nil:
+		t.Errorf("Maximum QoS %v, want none", got.MaximumQoS)
+	case got.NoRetain || got.NoShared || got.NoSubscriptionIDs || got.NoWildcards:
 		t.Errorf("wrong features: %+v", got)
 	case got.ReceiveMaximum != 100 || got.TopicAliasMaximum != 8 || got.MaximumPacketSize != 136<<10:
 		t.Errorf("wrong limits: %+v", got)
 	case got.ServerKeepAlive == nil || *got.ServerKeepAlive != 60:
 		t.Errorf("Server Keep Alive %v, want 60", got.ServerKeepAlive)
-	case got.SessionExpiry == nil || *got.SessionExpiry != 0:
-		t.Errorf("Session Expiry %v, want 0", got.SessionExpiry)
+	case got.SessionExpiry == nil || *got.SessionExpiry != 600:
+		t.Errorf("Session Expiry %v, want 600", got.SessionExpiry)
 	case !strings.HasPrefix(got.AssignedClientID, "auto-"):
 		t.Errorf("Assigned Client Identifier %q, want auto-…", got.AssignedClientID)
 	}
@@ -39,12 +39,13 @@ func TestConnectIsRefused(t *testing.T) {
 		v311    mqtt.ReasonCode // as the codec reads the return code
 	}{
 		{"by the policy", mqtt.Connect{ClientID: "stranger"}, mqtt.NotAuthorized, mqtt.NotAuthorized},
-		{"for a will", mqtt.Connect{ClientID: "a", Will: &mqtt.Will{Topic: "t"}}, mqtt.ImplementationSpecificError, mqtt.ServerUnavailable},
+		{"for a will that the policy denies", mqtt.Connect{ClientID: "a", Will: &mqtt.Will{Topic: "secret"}}, mqtt.NotAuthorized, mqtt.NotAuthorized},
 		{"for a reserved client identifier", mqtt.Connect{ClientID: "$a"}, mqtt.ClientIdentifierNotValid, mqtt.ClientIdentifierNotValid},
 		{"for a long client identifier", mqtt.Connect{ClientID: strings.Repeat("a", 129)}, mqtt.ClientIdentifierNotValid, mqtt.ClientIdentifierNotValid},
 	}
 	h := start(t, nil)
 	h.policy.deny(policy.Connect, "stranger")
+	h.policy.deny(policy.Publish, "secret")
 	for _, tt := range tests {
 		for _, v := range []mqtt.Version{mqtt.V311, mqtt.V5} {
 			t.Run(fmt.Sprintf("%s in %s", tt.name, v), func(t *testing.T) {

@@ -26,7 +26,7 @@ func TestHTTPSPublish(t *testing.T) {
 	h = startTLS(t, func(cfg *Config) {
 		cfg.HTTPS = []net.Listener{ln}
 		cfg.Ingester = ingesterFunc(func(m *iot.Message, _ *iot.Lane, r iot.Receipt, slot uint64) {
-			h.Route(m)
+			h.Route(m, nil)
 			r.Committed(slot, outcome[m.Topic])
 		})
 	})

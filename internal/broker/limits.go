@@ -25,6 +25,16 @@ type Limits struct {
 	// QoS 1 deliveries end the connection.
 	QueueMessages int
 	QueueBytes    int
+	// SessionMessages and SessionBytes bound what is stored for one durable session
+	// whose client is slow or away: 100,000 and 64 MiB. Beyond them messages for it
+	// are dropped, and it is told how many.
+	SessionMessages int
+	SessionBytes    int64
+	// SessionExpiry is how long a session is kept after its connection at most:
+	// 7 days. Negative is for ever.
+	SessionExpiry time.Duration
+	// QueuedBytes bounds what waits for being delivered to all connections: 256 MiB.
+	QueuedBytes int64
 	// Subscriptions is how many filters a connection may be subscribed to: 500.
 	Subscriptions int
 	// Levels is how many levels a filter may have: 128. Each takes memory of its
@@ -53,6 +63,10 @@ func (l *Limits) setDefaults() {
 	l.Window = cmp.Or(l.Window, 256)
 	l.QueueMessages = cmp.Or(l.QueueMessages, 10_000)
 	l.QueueBytes = cmp.Or(l.QueueBytes, 8<<20)
+	l.SessionMessages = cmp.Or(l.SessionMessages, 100_000)
+	l.SessionBytes = cmp.Or(l.SessionBytes, 64<<20)
+	l.SessionExpiry = cmp.Or(l.SessionExpiry, 7*24*time.Hour)
+	l.QueuedBytes = cmp.Or(l.QueuedBytes, 256<<20)
 	l.Subscriptions = cmp.Or(l.Subscriptions, 500)
 	l.Levels = cmp.Or(l.Levels, 128)
 	l.TopicAliases = cmp.Or(l.TopicAliases, 8)

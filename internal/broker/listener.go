@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -90,8 +91,9 @@ func (b *Broker) accept(ctx context.Context, d door) error {
 // handshake, does not stay on the stack of every idle one.
 func (b *Broker) welcome(ctx context.Context, nc net.Conn, d door) *conn {
 	by := time.Now().Add(b.limits.ConnectTimeout)
-	p := peer{remote: nc.RemoteAddr().String(), source: sourceOf(nc)}
+	p := Peer{Remote: nc.RemoteAddr().String(), Source: sourceOf(nc)}
 	if d.tls == nil {
+		p.Policies = []string{b.cfg.PlainPolicy}
 		return newConn(b, nc, p, by)
 	}
 	tc := tls.Server(nc, d.tls)
@@ -99,11 +101,11 @@ func (b *Broker) welcome(ctx context.Context, nc net.Conn, d door) *conn {
 		<-b.arriving
 		nc.Close()
 		b.metrics.handshakeFailures.Inc()
-		b.notice("tls handshake failed", p.remote, err)
+		b.notice("tls handshake failed", p.Remote, err)
 		return nil
 	}
 	state := tc.ConnectionState()
-	p.certificate = certificateID(state.PeerCertificates[0])
+	p.Certificate = certificateID(state.PeerCertificates[0])
 	if d.http || state.NegotiatedProtocol == alpnHTTP {
 		<-b.arriving
 		b.web.give(ctx, &webConn{Conn: tc, peer: p})
@@ -129,12 +131,18 @@ func (b *Broker) notice(message, remote string, err error, more ...slog.Attr) {
 	b.cfg.Log.LogAttrs(context.Background(), slog.LevelInfo, message, attrs...)
 }
 
-// peer is who is at the other end, as far as the network and TLS tell.
-type peer struct {
-	remote      string     // address and port
-	source      netip.Addr // zero when it is not an IP address
-	certificate string     // id; "" on plain listeners
+// Peer is who is at the other end of a connection, as far as the network, TLS
+// and signatures tell.
+type Peer struct {
+	Remote      string     // address and port
+	Source      netip.Addr // zero when it is not an IP address
+	Certificate string     // id; "" when there is none
+	Principal   string     // access key of a signed connection; "" otherwise
+	Policies    []string   // under which a client without certificate acts
 }
+
+// principal is what policies and rules call the peer.
+func (p *Peer) principal() string { return cmp.Or(p.Certificate, p.Principal) }
 
 func sourceOf(nc net.Conn) netip.Addr {
 	if addr, ok := nc.RemoteAddr().(*net.TCPAddr); ok {

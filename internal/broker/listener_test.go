@@ -16,7 +16,7 @@ import (
 )
 
 func TestNewChecksItsConfig(t *testing.T) {
-	good := Config{Registry: new(fakeRegistry), Authorizer: new(denials), Ingester: new(holdingIngester)}
+	good := Config{Registry: new(fakeRegistry), Authorizer: new(denials), Ingester: new(holdingIngester), Sessions: noSessions{}}
 	tests := []struct {
 		name   string
 		change func(*Config)

@@ -16,13 +16,15 @@ type metrics struct {
 	handshakeFailures prometheus.Counter
 	refused           prometheus.Counter     // CONNECT
 	disconnects       *prometheus.CounterVec // reason
-	received          [2]prometheus.Counter  // by QoS
-	delivered         [2]prometheus.Counter  // by QoS
+	received          [3]prometheus.Counter  // by QoS
+	delivered         [3]prometheus.Counter  // by QoS
 	failed            prometheus.Counter     // publishes that could not be made durable
 	dropped           *prometheus.CounterVec // reason
 	denied            *prometheus.CounterVec // action
 
-	droppedFull, droppedLarge, droppedExpired prometheus.Counter
+	wills prometheus.Counter
+
+	droppedFull, droppedLarge, droppedExpired, droppedSession prometheus.Counter
 }
 
 func newMetrics(to prometheus.Registerer) (*metrics, error) {
@@ -36,6 +38,7 @@ func newMetrics(to prometheus.Registerer) (*metrics, error) {
 		refused:           counter("connects_refused_total", "Connections that ended without an accepted CONNECT."),
 		disconnects:       counters("disconnects_total", "Connections that ended, by reason.", "reason"),
 		failed:            counter("publishes_failed_total", "Publishes that could not be made durable."),
+		wills:             counter("wills_published_total", "Wills that were published."),
 		dropped:           counters("deliveries_dropped_total", "Deliveries that were dropped, by reason.", "reason"),
 		denied:            counters("denied_total", "What policies refused, by action.", "action"),
 	}
@@ -46,6 +49,7 @@ func newMetrics(to prometheus.Registerer) (*metrics, error) {
 	m.droppedFull = m.dropped.WithLabelValues("queue full")
 	m.droppedLarge = m.dropped.WithLabelValues("larger than the client takes")
 	m.droppedExpired = m.dropped.WithLabelValues("expired")
+	m.droppedSession = m.dropped.WithLabelValues("session queue full")
 	for _, act := range []policy.Action{policy.Connect, policy.Publish, policy.Subscribe, policy.Receive} {
 		m.denied.WithLabelValues(string(act))
 	}
@@ -53,7 +57,7 @@ func newMetrics(to prometheus.Registerer) (*metrics, error) {
 		return m, nil
 	}
 	for _, c := range []prometheus.Collector{
-		m.connections, m.handshakeFailures, m.refused, m.disconnects, received, delivered, m.failed, m.dropped, m.denied,
+		m.connections, m.handshakeFailures, m.refused, m.disconnects, received, delivered, m.failed, m.dropped, m.denied, m.wills,
 	} {
 		if err := to.Register(c); err != nil {
 			return nil, fmt.Errorf("broker: metrics: %w", err)

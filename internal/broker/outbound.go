@@ -3,7 +3,6 @@ package broker
 import (
 	"encoding/binary"
 	"fmt"
-	"math/bits"
 	"sync"
 	"time"
 
@@ -22,28 +21,47 @@ const (
 // outbound is what waits for being written to a connection: answers, which go
 // first, and deliveries, in a queue that is bounded in messages and bytes.
 //
+// A durable session's messages of QoS 1 and 2 are in the store, and the queue
+// holds only as many as are about to leave: where it is full, it is behind, and
+// the writer reads on in the store when there is room.
+//
 // A writer goroutine exists while something can be written. It takes all that
 // waits and hands it over in one write.
 type outbound struct {
 	conn  *conn
-	limit int // QoS 1 deliveries that may be unacknowledged
+	limit int // deliveries of QoS 1 and 2 that may be unfinished: the client's Receive Maximum
 
 	mu       sync.Mutex
 	answers  []byte // whole packets
-	queue    []*frame
+	queue    []pending
 	next     int // first of queue that has not been written
 	bytes    int // in queue[next:]
 	receives decisions
 
-	window []uint16 // identifiers of unacknowledged deliveries, at id % len(window); 0 is free
-	unack  int      // how many of them
-	lastID uint16
+	window  window
+	number  uint64 // of the last delivery of QoS 1 or 2 in the queue
+	behind  bool   // the store has messages from load.at to load.last that the queue has not
+	load    struct{ at, last, sent uint64 }
+	givenUp []uint64 // numbers of messages that the store is to forget
+
+	aliases  map[string]uint16 // topic aliases that the client knows
+	aliasMax int               // how many it takes
 
 	writing bool          // the writer exists
 	refuses bool          // takes no more deliveries
 	closed  bool          // takes no more answers either
 	idle    chan struct{} // closed when the writer ends, once close has made it
 	room    chan struct{} // holds one element when answers have left; nil until awaited
+	calm    chan struct{} // holds one when the queue is less than half full; nil until awaited
+
+	traffic traffic // what the client is sent
+}
+
+// pending is a delivery that waits. Its number is 0 at QoS 0.
+type pending struct {
+	*frame
+	number uint64
+	dup    bool // it was sent before, perhaps
 }
 
 // send appends to the answers and sees to it that they are written. add must
@@ -81,28 +99,45 @@ func (o *outbound) crowded() bool {
 }
 
 // deliver queues a message for the client if its policies let it receive the
-// topic. It does not block. A QoS 1 delivery that finds the queue full ends the
-// connection, for it may be neither lost nor kept.
-func (o *outbound) deliver(who *identity, topic string, f *frame) {
+// topic. It does not block. A delivery of QoS 1 or 2 that finds the queue full
+// ends the connection, for it may be neither lost nor kept.
+func (o *outbound) deliver(who *identity, f *frame) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	c, qos := o.conn, 0
-	if f.packetID > 0 {
-		qos = 1
-	}
 	switch {
-	case o.refuses || o.closed || !o.mayReceive(who, topic):
-	case c.maxPacket > 0 && len(f.packet) > c.maxPacket: // [MQTT-3.1.2-24], [MQTT-3.1.2-25]
-		c.b.metrics.droppedLarge.Inc()
-	case len(o.queue)-o.next < c.b.limits.QueueMessages && o.bytes+len(f.packet) <= c.b.limits.QueueBytes:
-		c.b.metrics.delivered[qos].Inc()
-		o.push(f)
+	case o.refuses || o.closed || !o.mayReceive(who, f.message.Topic):
+	case o.tooLarge(f):
+	case o.fits(f):
+		p := pending{frame: f}
+		if f.qos > 0 {
+			o.number++
+			p.number = o.number
+		}
+		o.push(p)
 		o.start()
-	case qos == 0:
-		c.b.metrics.droppedFull.Inc()
+	case f.qos == 0:
+		o.conn.b.metrics.droppedFull.Inc()
 	default:
 		o.overflow()
 	}
+}
+
+// fits reports whether the queue has room for a frame, and the broker for what
+// all queues hold.
+func (o *outbound) fits(f *frame) bool {
+	limits := &o.conn.b.limits
+	return len(o.queue)-o.next < limits.QueueMessages && o.bytes+len(f.packet) <= limits.QueueBytes &&
+		o.conn.b.held.Load()+int64(len(f.packet)) <= limits.QueuedBytes
+}
+
+// tooLarge drops what is larger than the client takes ([MQTT-3.1.2-24],
+// [MQTT-3.1.2-25]).
+func (o *outbound) tooLarge(f *frame) bool {
+	if most := o.conn.maxPacket; most == 0 || len(f.packet) <= most {
+		return false
+	}
+	o.conn.b.metrics.droppedLarge.Inc()
+	return true
 }
 
 // overflow ends the connection of a client that is too slow for what it
@@ -126,20 +161,27 @@ func (o *outbound) mayReceive(who *identity, topic string) bool {
 	return v.denied == nil
 }
 
-func (o *outbound) push(f *frame) {
+func (o *outbound) push(p pending) {
 	if len(o.queue) == cap(o.queue) && o.next > len(o.queue)/2 {
 		n := copy(o.queue, o.queue[o.next:])
 		clear(o.queue[n:])
 		o.queue, o.next = o.queue[:n], 0
 	}
-	o.queue = append(o.queue, f)
-	o.bytes += len(f.packet)
+	o.queue = append(o.queue, p)
+	o.hold(len(p.packet))
+	o.conn.b.metrics.delivered[p.qos].Inc()
+}
+
+// hold counts what the queue holds more, or less, in bytes.
+func (o *outbound) hold(bytes int) {
+	o.bytes += bytes
+	o.conn.b.held.Add(int64(bytes))
 }
 
 // pop removes the first of the queue.
 func (o *outbound) pop() {
-	o.bytes -= len(o.queue[o.next].packet)
-	o.queue[o.next] = nil
+	o.hold(-len(o.queue[o.next].packet))
+	o.queue[o.next] = pending{}
 	o.next++
 	if o.next < len(o.queue) {
 		return
@@ -150,9 +192,22 @@ func (o *outbound) pop() {
 	}
 }
 
+// drop empties the queue.
+func (o *outbound) drop() {
+	o.hold(-o.bytes)
+	o.queue, o.next = nil, 0
+}
+
+// roomy reports whether what is delivered now need not wait for long.
+func (o *outbound) roomy() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return !o.refuses && !o.behind && o.window.open < o.limit && len(o.queue)-o.next < o.conn.b.limits.QueueMessages/2
+}
+
 // start starts a writer unless there is one or nothing for it to do.
 func (o *outbound) start() {
-	if o.writing || len(o.answers) == 0 && !o.sendable() {
+	if o.writing || len(o.answers) == 0 && len(o.givenUp) == 0 && !o.sendable() {
 		return
 	}
 	o.writing = true
@@ -163,7 +218,11 @@ func (o *outbound) start() {
 // to wait for the client's acknowledgements keeps back what is behind it, so
 // that all messages stay in order.
 func (o *outbound) sendable() bool {
-	return o.next < len(o.queue) && (o.queue[o.next].packetID == 0 || o.unack < o.limit)
+	if o.next < len(o.queue) {
+		p := &o.queue[o.next]
+		return p.number == 0 || o.window.open < o.limit && o.window.fits(p.number)
+	}
+	return o.loadable()
 }
 
 // write writes until nothing is left to write.
@@ -172,8 +231,17 @@ func (o *outbound) write() {
 	chunk := c.b.chunks.Get().(*[]byte)
 	defer c.b.chunks.Put(chunk)
 	for {
-		packets := o.take((*chunk)[:0])
-		if len(packets) == 0 {
+		o.noteGivenUp()
+		if err := o.loadMore(); err != nil {
+			o.abandon()
+			c.interrupt(err)
+			return
+		}
+		packets, more := o.take((*chunk)[:0])
+		switch {
+		case more:
+			continue
+		case len(packets) == 0:
 			return
 		}
 		if _, err := c.nc.Write(packets); err != nil {
@@ -189,8 +257,8 @@ func (o *outbound) write() {
 
 // take appends what can be written now, and sets the deadline for it: under the
 // lock, lest it overrule the one that close sets. When there is nothing to write
-// the writer has ended.
-func (o *outbound) take(dst []byte) []byte {
+// the writer has ended, unless there is more to load.
+func (o *outbound) take(dst []byte) (packets []byte, more bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	dst = append(dst, o.answers...)
@@ -198,29 +266,125 @@ func (o *outbound) take(dst []byte) []byte {
 	if cap(o.answers) > keepBuffer {
 		o.answers = nil
 	}
-	for o.sendable() {
-		f := o.queue[o.next]
-		if len(dst) > 0 && len(dst)+len(f.packet) > chunkSize {
+	now := time.Time{}
+	for o.next < len(o.queue) && o.sendable() {
+		p := o.queue[o.next]
+		if len(dst) > 0 && len(dst)+len(p.packet) > chunkSize {
 			break
 		}
-		dst = append(dst, f.packet...)
-		if f.packetID > 0 {
-			binary.BigEndian.PutUint16(dst[len(dst)-len(f.packet)+f.packetID:], o.newID())
+		if !p.expires.IsZero() && now.IsZero() {
+			now = time.Now()
 		}
+		dst = o.append(dst, p, now)
 		o.pop()
 	}
-	if len(dst) > 0 {
+	switch {
+	case len(dst) > 0:
 		o.conn.nc.SetWriteDeadline(time.Now().Add(o.patience()))
-	} else {
+		o.traffic.bytes.Add(uint64(len(dst)))
+	case len(o.givenUp) > 0, o.loadable():
+		more = true
+	default:
 		o.ended()
 	}
-	if o.room != nil {
+	notify(o.room)
+	if len(o.queue)-o.next < o.conn.b.limits.QueueMessages/2 {
+		notify(o.calm)
+	}
+	return dst, more
+}
+
+// append appends a delivery, unless its message has expired while it waited.
+func (o *outbound) append(dst []byte, p pending, now time.Time) []byte {
+	if p.expired(now) {
+		o.conn.b.metrics.droppedExpired.Inc()
+		o.giveUp(p.number, p.message)
+		return dst
+	}
+	at := len(dst)
+	switch {
+	case o.aliasMax > 0:
+		dst = o.appendAliased(dst, p.frame, now)
+	case p.stale(now):
+		dst = p.frame.append(dst, now, p.message.Topic, 0)
+	default:
+		dst = append(dst, p.packet...)
+	}
+	o.traffic.messages.Add(1)
+	if p.number == 0 {
+		return dst
+	}
+	if p.dup {
+		dst[at] |= 0x08 // [MQTT-3.3.1-1]
+	}
+	offset := p.packetID
+	if o.aliasMax > 0 {
+		offset = mqtt.PublishPacketIDOffset(dst[at:])
+	}
+	binary.BigEndian.PutUint16(dst[at+offset:], packetID(p.number))
+	to := sentOnce
+	if p.qos == 2 {
+		to = sentTwice
+	}
+	o.window.add(p.number, to, uint32(messageSize(p.message)))
+	return dst
+}
+
+// appendAliased appends a PUBLISH whose topic is a number where the client knows
+// it already, and gives it one where the client takes more [MQTT-3.1.2-26].
+func (o *outbound) appendAliased(dst []byte, f *frame, now time.Time) []byte {
+	topic, from := f.message.Topic, len(dst)
+	alias, known := o.aliases[topic]
+	if known {
+		return f.append(dst, now, "", alias)
+	}
+	if len(o.aliases) == o.aliasMax {
+		return f.append(dst, now, topic, 0)
+	}
+	alias = uint16(len(o.aliases) + 1)
+	dst = f.append(dst, now, topic, alias)
+	if most := o.conn.maxPacket; most > 0 && len(dst)-from > most {
+		return f.append(dst[:from], now, topic, 0) // the alias made it too large
+	}
+	if o.aliases == nil {
+		o.aliases = make(map[string]uint16)
+	}
+	o.aliases[topic] = alias
+	return dst
+}
+
+// notify puts the one element into a channel, which may be nil.
+func notify(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// awaitCalm waits until the queue is less than half full, and returns false when
+// the connection ends.
+func (o *outbound) awaitCalm() bool {
+	for !o.isCalm() {
 		select {
-		case o.room <- struct{}{}:
-		default:
+		case <-o.calm:
+		case <-o.conn.interrupted:
+			return false
 		}
 	}
-	return dst
+	return o.conn.cause.Load() == nil
+}
+
+func (o *outbound) isCalm() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	limits := &o.conn.b.limits
+	if len(o.queue)-o.next < limits.QueueMessages/2 && o.bytes < limits.QueueBytes/2 {
+		return true
+	}
+	if o.calm == nil {
+		o.calm = make(chan struct{}, 1)
+	}
+	return false
 }
 
 // patience is how long a write may take. The caller holds the lock.
@@ -231,49 +395,21 @@ func (o *outbound) patience() time.Duration {
 	return o.conn.b.limits.WriteTimeout
 }
 
-// newID returns a packet identifier that is not in use. The caller has made sure
-// that fewer than limit are.
-func (o *outbound) newID() uint16 {
-	if o.window == nil {
-		o.window = make([]uint16, 1<<bits.Len(uint(o.limit-1))) // divides 65536: identifiers next to each other never collide
-	}
-	for {
-		o.lastID++
-		if place := &o.window[int(o.lastID)%len(o.window)]; o.lastID != 0 && *place == 0 {
-			*place = o.lastID
-			o.unack++
-			return o.lastID
-		}
-	}
-}
-
-// acknowledged takes a PUBACK of the client, whatever its reason code: the
-// delivery is over. One for an identifier that is not in use is ignored.
-func (o *outbound) acknowledged(id uint16) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.window == nil || id == 0 || o.window[int(id)%len(o.window)] != id {
-		return
-	}
-	o.window[int(id)%len(o.window)] = 0
-	o.unack--
-	o.start()
-}
-
 // refuse drops the deliveries that wait and takes no more; answers still leave.
 func (o *outbound) refuse() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.refuses = true
-	o.queue, o.next, o.bytes = nil, 0, 0
+	o.refuses, o.behind = true, false
+	o.drop()
 }
 
 // abandon gives up on a connection that cannot be written to.
 func (o *outbound) abandon() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.closed = true
-	o.answers, o.queue, o.next, o.bytes = nil, nil, 0, 0
+	o.closed, o.behind = true, false
+	o.answers = nil
+	o.drop()
 	o.ended()
 }
 
@@ -289,7 +425,7 @@ func (o *outbound) ended() {
 // close appends the last packet, which may be nil, and waits, for at most
 // closeGrace, until all answers are written. It is called once.
 func (o *outbound) close(farewell []byte) {
-	idle := o.finish(farewell)
+	idle := o.last(farewell)
 	if idle == nil {
 		return
 	}
@@ -298,11 +434,11 @@ func (o *outbound) close(farewell []byte) {
 	<-idle
 }
 
-func (o *outbound) finish(farewell []byte) (idle <-chan struct{}) {
+func (o *outbound) last(farewell []byte) (idle <-chan struct{}) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !o.closed {
-		o.closed = true
+		o.closed, o.behind = true, false
 		o.answers = append(o.answers, farewell...)
 		o.start()
 	}

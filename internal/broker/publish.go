@@ -35,10 +35,6 @@ func (c *conn) publish(packet []byte) error {
 // checkPublish refuses what the broker does not do, as CONNACK has told the client.
 func (c *conn) checkPublish(p *mqtt.Publish) error {
 	switch {
-	case p.QoS == 2:
-		return &mqtt.Error{Code: mqtt.QoSNotSupported, Reason: "QoS 2 is not supported yet: publish with QoS 1 [MQTT-3.2.2-11]"}
-	case p.Retain:
-		return &mqtt.Error{Code: mqtt.RetainNotSupported, Reason: "retained messages are not supported yet [MQTT-3.2.2-14]"}
 	case p.SubscriptionIDs != nil:
 		return &mqtt.Error{Code: mqtt.ProtocolError, Reason: "a client sent a subscription identifier [MQTT-3.3.4-6]"}
 	case int(p.TopicAlias) > c.b.limits.TopicAliases:
@@ -102,45 +98,110 @@ func (c *conn) refusePublish(p *mqtt.Publish, v verdict) error {
 	if c.version != mqtt.V5 {
 		return &mqtt.Error{Code: mqtt.NotAuthorized, Reason: fmt.Sprintf("publish to %q denied: %s", v.topic, v.denied.Reason)}
 	}
+	return c.answer(p, mqtt.NotAuthorized, v.denied.Reason)
+}
+
+// answer acknowledges a publish that is not handed in.
+func (c *conn) answer(p *mqtt.Publish, code mqtt.ReasonCode, reason string) error {
 	if p.QoS == 0 {
 		return nil
 	}
-	slot, ok := c.acks.take(p.PacketID)
-	if !ok {
-		return errInterrupted
+	slot, err := c.acks.take(answerTo(p), p.PacketID)
+	if err != nil {
+		return err
 	}
-	c.acks.settle(slot, mqtt.NotAuthorized, v.denied.Reason)
+	c.acks.settle(slot, code, reason)
 	return nil
+}
+
+// answerTo is what acknowledges a publish of QoS 1 or 2.
+func answerTo(p *mqtt.Publish) mqtt.Type {
+	if p.QoS == 2 {
+		return mqtt.PubrecPacket
+	}
+	return mqtt.PubackPacket
 }
 
 // submit hands the message in. It waits while the connection has as many
 // messages in flight as it may, or while the ingester holds it back.
 func (c *conn) submit(p *mqtt.Publish, topic string, who *identity) error {
-	m := &iot.Message{
+	s := iot.Submission{Message: c.message(p, topic, who), Lane: c.session.lane}
+	c.b.metrics.received[p.QoS].Inc()
+	c.traffic.messages.Add(1)
+	if p.QoS == 0 {
+		c.b.cfg.Ingester.Submit(s)
+		return nil
+	}
+	slot, err := c.acks.take(answerTo(p), p.PacketID)
+	if err != nil {
+		return err
+	}
+	if p.QoS == 2 {
+		added, err := c.receive(p.PacketID)
+		if err != nil {
+			return err
+		}
+		if !added {
+			c.acks.settle(slot, mqtt.Success, "")
+			return nil
+		}
+		if c.session.durable {
+			s.Effects = []iot.Effect{&iot.Receive{Session: c.session.id, PacketID: p.PacketID}}
+		}
+	}
+	s.Receipt, s.Slot = &c.acks, slot
+	c.b.cfg.Ingester.Submit(s)
+	return nil
+}
+
+// receive notes the identifier of a publish of QoS 2, and reports whether it is
+// new: one that was not released is the same message again [MQTT-4.3.3-10].
+func (c *conn) receive(packetID uint16) (added bool, err error) {
+	added = c.session.receive(packetID)
+	if added && c.version == mqtt.V5 && c.session.unreleased() > c.b.limits.InFlight {
+		c.session.release(packetID)
+		return false, receiveMaximumExceeded(c.b.limits.InFlight)
+	}
+	return added, nil
+}
+
+func (c *conn) message(p *mqtt.Publish, topic string, who *identity) *iot.Message {
+	return &iot.Message{
 		Topic:      topic,
 		Payload:    bytes.Clone(p.Payload),
 		QoS:        p.QoS,
+		Retain:     p.Retain,
 		Dup:        p.Dup,
 		PacketID:   p.PacketID,
 		Properties: p.Properties,
 		Origin: iot.Origin{
 			ClientID:  c.clientID,
-			Principal: c.peer.certificate,
-			Source:    c.peer.source,
+			Principal: c.peer.principal(),
+			Source:    c.peer.Source,
 			Protocol:  iot.ProtocolMQTT,
 			Arrived:   c.arrived,
 			Device:    who.device,
 		},
 	}
-	c.b.metrics.received[p.QoS].Inc()
-	if p.QoS == 0 {
-		c.b.cfg.Ingester.Submit(iot.Submission{Message: m, Lane: c.lane})
-		return nil
+}
+
+// pubrel handles a PUBREL: the client will not send the message again, and the
+// identifier is free when PUBCOMP leaves [MQTT-4.3.3-11].
+func (c *conn) pubrel(packetID uint16) error {
+	slot, err := c.acks.take(mqtt.PubcompPacket, packetID)
+	if err != nil {
+		return err
 	}
-	slot, ok := c.acks.take(p.PacketID)
-	if !ok {
-		return errInterrupted
+	switch known := c.session.release(packetID); {
+	case !known:
+		c.acks.settle(slot, mqtt.PacketIdentifierNotFound, "")
+	case !c.session.durable:
+		c.acks.settle(slot, mqtt.Success, "")
+	default:
+		c.b.cfg.Ingester.Submit(iot.Submission{
+			Effects: []iot.Effect{&iot.Release{Session: c.session.id, PacketID: packetID}},
+			Lane:    c.session.lane, Receipt: &c.acks, Slot: slot,
+		})
 	}
-	c.b.cfg.Ingester.Submit(iot.Submission{Message: m, Lane: c.lane, Receipt: &c.acks, Slot: slot})
 	return nil
 }

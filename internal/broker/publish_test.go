@@ -233,14 +233,12 @@ func TestTopicAlias(t *testing.T) {
 	})
 }
 
-func TestUnsupportedPublish(t *testing.T) {
+func TestPublishThatIsTooLarge(t *testing.T) {
 	tests := []struct {
 		name    string
 		publish mqtt.Publish
 		want    mqtt.ReasonCode
 	}{
-		{"QoS 2", mqtt.Publish{QoS: 2, PacketID: 1}, mqtt.QoSNotSupported},
-		{"retain", mqtt.Publish{Retain: true}, mqtt.RetainNotSupported},
 		{"a payload that is too large", mqtt.Publish{Payload: make([]byte, 128<<10+1)}, mqtt.PacketTooLarge},
 		{"a packet that is too large", mqtt.Publish{Payload: make([]byte, 1<<20)}, mqtt.PacketTooLarge},
 	}

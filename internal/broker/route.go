@@ -7,16 +7,90 @@ import (
 	"github.com/fieldline-iot/fieldline/internal/mqtt"
 )
 
-// Route delivers a committed message to the clients that are subscribed to its
-// topic and may receive it now. It never blocks and may be called concurrently;
-// messages that one goroutine routes reach each subscriber in its order.
-func (b *Broker) Route(m *iot.Message) {
+// Queue appends to dst what keeps a message for the durable sessions that are to
+// get it at QoS 1 or 2, connected or not. It is called when the message is
+// evaluated, before it is committed, and may be called concurrently.
+func (b *Broker) Queue(dst []iot.Effect, m *iot.Message) []iot.Effect {
+	if m.QoS == 0 || !b.queueing.Load() {
+		return dst
+	}
 	r := b.routings.Get().(*routing)
 	r.m = m
 	b.tree.Match(m.Topic, r.visit)
-	if len(r.targets) > 0 && r.adjustExpiry() {
-		for _, t := range r.targets {
-			r.deliver(t)
+	b.shares.tree.Match(m.Topic, r.visitQueueing)
+	var q *iot.Queue
+	for i := range r.targets {
+		t := &r.targets[i]
+		switch {
+		case !t.session.durable || t.qos == 0:
+		case t.session.full(messageSize(m)):
+			b.dropQueued(t.session)
+		default:
+			if q == nil {
+				q = &iot.Queue{Message: m}
+			}
+			q.Targets = append(q.Targets, iot.Target{
+				Session: t.session.id, QoS: t.qos, Retain: t.retain, SubscriptionIDs: t.ids, Share: t.share,
+			})
+		}
+	}
+	r.reset()
+	b.routings.Put(r)
+	if q != nil {
+		dst = append(dst, q)
+	}
+	return dst
+}
+
+// dropQueued counts a message for which a session's queue has no room. The
+// client is told when it comes back.
+func (b *Broker) dropQueued(s *session) {
+	b.metrics.droppedSession.Inc()
+	if s.dropped.Add(1) == 1 {
+		b.cfg.Log.Warn("a persistent session's queue is full: messages are dropped until its client takes some",
+			"client", s.clientID, "messages", s.messages.Load(), "bytes", s.bytes.Load())
+	}
+}
+
+// Queued delivers a message that is durable in the queues of its targets. Calls
+// come in the order of the commits, and never concurrently. It does not block.
+func (b *Broker) Queued(q *iot.Queue) {
+	r := b.routings.Get().(*routing)
+	r.m, r.now = q.Message, time.Now()
+	size := messageSize(q.Message)
+	for i := range q.Targets {
+		t := &q.Targets[i]
+		s, ok := b.stored.Load(t.Session)
+		if t.Number == 0 || !ok {
+			continue
+		}
+		var f *frame
+		if c := s.(*session).conn.Load(); c != nil {
+			f = r.frame(c.version, delivery{qos: t.QoS, retain: t.Retain, ids: t.SubscriptionIDs})
+		}
+		s.(*session).queued(t.Number, f, size)
+	}
+	r.reset()
+	b.routings.Put(r)
+}
+
+// Route delivers a committed message to the clients that are subscribed to its
+// topic and may receive it now, but for those in whose queues it is by q, which
+// may be nil. It never blocks and may be called concurrently; messages that one
+// goroutine routes reach each subscriber in its order.
+func (b *Broker) Route(m *iot.Message, q *iot.Queue) {
+	r := b.routings.Get().(*routing)
+	r.m, r.q = m, q
+	b.tree.Match(m.Topic, r.visit)
+	b.shares.tree.Match(m.Topic, r.visitShare)
+	if len(r.targets) > 0 {
+		r.now = time.Now()
+		if end := expiry(m); !end.IsZero() && !r.now.Before(end) {
+			b.metrics.droppedExpired.Add(float64(len(r.targets)))
+		} else {
+			for i := range r.targets {
+				r.deliver(&r.targets[i])
+			}
 		}
 	}
 	r.reset()
@@ -26,103 +100,130 @@ func (b *Broker) Route(m *iot.Message) {
 // routing is the delivery of one message: its targets, and its encodings, each
 // made when first needed and shared by all who get it.
 type routing struct {
-	b          *Broker
-	m          *iot.Message
-	properties *iot.Properties // as they are forwarded
-	targets    []target
-	index      map[*conn]int // in targets, of clients with several subscriptions
-	frames     [2][2]*frame  // by mqtt.V5 and QoS
-	visit      func(*conn, subscription)
+	b       *Broker
+	m       *iot.Message
+	q       *iot.Queue
+	now     time.Time
+	targets []target
+	index   map[*session]int // in targets, of sessions with several subscriptions
+	frames  [2][3][2]*frame  // by MQTT 5, QoS and RETAIN; without subscription identifiers
+
+	visit         func(*session, subscription)
+	visitShare    func(string, *group)
+	visitQueueing func(string, *group)
 }
 
-// target is a client that gets the message, at a QoS.
+// target is a session that gets the message.
 type target struct {
-	conn *conn
-	qos  byte
+	session *session
+	delivery
+	share string // the group that chose it, or ""
 }
 
 func newRouting(b *Broker) *routing {
-	r := &routing{b: b, index: make(map[*conn]int)}
-	r.visit = r.add
+	r := &routing{b: b, index: make(map[*session]int)}
+	r.visit, r.visitShare, r.visitQueueing = r.add, r.addShare, r.addQueueing
 	return r
 }
 
-// reset drops what would keep the message or clients from being freed.
+// reset drops what would keep the message or sessions from being freed.
 func (r *routing) reset() {
 	clear(r.targets)
 	clear(r.index)
-	*r = routing{b: r.b, targets: r.targets[:0], index: r.index, visit: r.visit}
+	*r = routing{
+		b: r.b, targets: r.targets[:0], index: r.index,
+		visit: r.visit, visitShare: r.visitShare, visitQueueing: r.visitQueueing,
+	}
 }
 
-// add makes a subscriber a target. Several of one client's subscriptions that
-// match make one delivery, at the highest QoS granted to them (§3.3.4).
-func (r *routing) add(c *conn, s subscription) {
-	if s.noLocal && r.m.Origin.Protocol == iot.ProtocolMQTT && r.m.Origin.ClientID == c.clientID {
+// add makes a subscriber a target. Several of one session's subscriptions that
+// match make one delivery, at the highest QoS granted to them [MQTT-3.3.4-2],
+// with the identifiers of all [MQTT-3.3.4-3].
+func (r *routing) add(s *session, sub subscription) {
+	if sub.noLocal && r.m.Origin.Protocol == iot.ProtocolMQTT && r.m.Origin.ClientID == s.clientID {
 		return // [MQTT-3.8.3-3]
 	}
-	qos := min(r.m.QoS, s.qos)
-	if c.subs.count.Load() > 1 {
-		if at, ok := r.index[c]; ok {
-			r.targets[at].qos = max(r.targets[at].qos, qos)
+	if s.count.Load() > 1 {
+		if at, ok := r.index[s]; ok {
+			r.targets[at].merge(r.deliveryOf(sub))
 			return
 		}
-		r.index[c] = len(r.targets)
+		r.index[s] = len(r.targets)
 	}
-	r.targets = append(r.targets, target{c, qos})
+	r.targets = append(r.targets, target{session: s, delivery: r.deliveryOf(sub)})
 }
 
-// adjustExpiry takes the time since the message came off its expiry interval
-// [MQTT-3.3.2-6], and returns false when it has none left [MQTT-3.3.2-5].
-func (r *routing) adjustExpiry() bool {
-	r.properties = r.m.Properties
-	if r.properties == nil || r.properties.MessageExpiry == nil {
-		return true
+// deliveryOf is how a subscription gets the message. Its RETAIN flag is lost
+// unless the subscription keeps it ([MQTT-3.3.1-12], [MQTT-3.3.1-13]).
+func (r *routing) deliveryOf(sub subscription) delivery {
+	d := delivery{qos: min(r.m.QoS, sub.qos), retain: sub.asPublished && r.m.Retain}
+	if sub.id != 0 {
+		d.ids = []uint32{sub.id}
 	}
-	spent := uint32(max(0, time.Since(r.m.Origin.Arrived)) / time.Second)
-	if spent >= *r.properties.MessageExpiry {
-		r.b.metrics.droppedExpired.Add(float64(len(r.targets)))
-		return false
-	}
-	if spent > 0 {
-		forwarded := *r.properties
-		left := *forwarded.MessageExpiry - spent
-		forwarded.MessageExpiry = &left
-		r.properties = &forwarded
-	}
-	return true
+	return d
 }
 
-func (r *routing) deliver(t target) {
-	who, err := t.conn.identify()
+func (d *delivery) merge(other delivery) {
+	d.qos = max(d.qos, other.qos)
+	d.retain = d.retain || other.retain
+	d.ids = append(d.ids, other.ids...)
+}
+
+// addQueueing chooses the member of a shared subscription that gets the message
+// in its queue [MQTT-4.8.2-3]. Messages of QoS 1 and 2 go to the members with
+// durable sessions where there are any: there nothing is lost.
+func (r *routing) addQueueing(_ string, g *group) {
+	m, ok := g.choose(func(m member) bool { return m.queues(r.m.QoS) }, ready)
+	if ok {
+		r.targets = append(r.targets, target{m.session, r.deliveryOf(m.subscription), g.key})
+	}
+}
+
+// addShare chooses the member of a shared subscription that gets the message now.
+func (r *routing) addShare(_ string, g *group) {
+	if r.q != nil {
+		for i := range r.q.Targets {
+			if r.q.Targets[i].Share == g.key {
+				return
+			}
+		}
+	}
+	m, ok := g.choose(func(m member) bool { return connected(m) && !m.queues(r.m.QoS) }, ready)
+	if ok {
+		r.targets = append(r.targets, target{m.session, r.deliveryOf(m.subscription), g.key})
+	}
+}
+
+func (r *routing) deliver(t *target) {
+	c := t.session.conn.Load()
+	if c == nil || t.session.durable && t.qos > 0 {
+		return // not connected, or in its queue
+	}
+	who, err := c.identify()
 	if err != nil {
-		t.conn.interrupt(err)
+		c.interrupt(err)
 		return
 	}
-	t.conn.out.deliver(who, r.m.Topic, r.frame(t.conn.version, t.qos))
+	c.out.deliver(who, r.frame(c.version, t.delivery))
 }
 
-func (r *routing) frame(v mqtt.Version, qos byte) *frame {
-	version := 0
-	if v == mqtt.V5 {
-		version = 1
+func (r *routing) frame(v mqtt.Version, d delivery) *frame {
+	if v != mqtt.V5 {
+		d.ids = nil
 	}
-	f := &r.frames[version][qos]
+	if d.ids != nil {
+		return encode(r.m, v, d, r.now)
+	}
+	at := [3]int{0, int(d.qos), 0}
+	if v == mqtt.V5 {
+		at[0] = 1
+	}
+	if d.retain {
+		at[2] = 1
+	}
+	f := &r.frames[at[0]][at[1]][at[2]]
 	if *f == nil {
-		*f = encode(r.m, v, qos, r.properties)
+		*f = encode(r.m, v, d, r.now)
 	}
 	return *f
-}
-
-// frame is an encoded PUBLISH that deliveries share.
-type frame struct {
-	packet   []byte
-	packetID int // offset of the packet identifier; 0 at QoS 0
-}
-
-// encode returns m as a PUBLISH for subscribers of one version and QoS.
-func encode(m *iot.Message, v mqtt.Version, qos byte, properties *iot.Properties) *frame {
-	p := mqtt.Publish{QoS: qos, Topic: []byte(m.Topic), Payload: m.Payload, Properties: properties}
-	size := 16 + len(m.Topic) + len(m.Payload)
-	packet := mqtt.AppendPublish(make([]byte, 0, size), v, &p)
-	return &frame{packet, mqtt.PublishPacketIDOffset(packet)}
 }

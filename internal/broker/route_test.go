@@ -16,14 +16,14 @@ import (
 )
 
 func TestSubscribeAnswersEachFilter(t *testing.T) {
-	h := start(t, func(cfg *Config) { cfg.Limits.Subscriptions = 2 })
+	h := start(t, func(cfg *Config) { cfg.Limits.Subscriptions = 3 })
 	h.policy.deny(policy.Subscribe, "secret/#")
 	filters := []mqtt.Subscription{
-		{Filter: "a", QoS: 2}, {Filter: "secret/#"}, {Filter: "$share/g/a"}, {Filter: "b/+"}, {Filter: "a"}, {Filter: "c"},
+		{Filter: "a", QoS: 2}, {Filter: "secret/#"}, {Filter: "$share/g/a"}, {Filter: "$share/+/a"}, {Filter: "b/+"}, {Filter: "a"}, {Filter: "c"},
 	}
 	want := map[mqtt.Version][]mqtt.ReasonCode{
-		mqtt.V311: {1, 0x80, 0x80, 0, 0, 0x80},
-		mqtt.V5:   {1, mqtt.NotAuthorized, mqtt.SharedSubscriptionsNotSupported, 0, 0, mqtt.QuotaExceeded},
+		mqtt.V311: {2, 0x80, 0, 0x80, 0, 0, 0x80},
+		mqtt.V5:   {2, mqtt.NotAuthorized, 0, mqtt.TopicFilterInvalid, 0, 0, mqtt.QuotaExceeded},
 	}
 	for v, codes := range want {
 		c := h.connect(v, "client "+v.String())
@@ -31,8 +31,12 @@ func TestSubscribeAnswersEachFilter(t *testing.T) {
 			t.Errorf("MQTT %s: SUBACK %v, want %v", v, got, codes)
 		}
 		info := h.Clients()
-		if got := fmt.Sprint(info[len(info)-1].Subscriptions); got != "[a b/+]" {
-			t.Errorf("Clients says %s, want [a b/+]", got)
+		var got []string
+		for _, sub := range info[len(info)-1].Subscriptions {
+			got = append(got, sub.Filter)
+		}
+		if fmt.Sprint(got) != "[$share/g/a a b/+]" {
+			t.Errorf("Clients says %s, want [$share/g/a a b/+]", got)
 		}
 	}
 }
@@ -55,14 +59,8 @@ func TestUnsubscribe(t *testing.T) {
 	if err != nil || fmt.Sprint(unsuback.Codes) != fmt.Sprint([]mqtt.ReasonCode{mqtt.Success, mqtt.NoSubscriptionExisted}) {
 		t.Errorf("UNSUBACK %v, %v", unsuback.Codes, err)
 	}
-	h.Route(&iot.Message{Topic: "t"})
+	h.Route(&iot.Message{Topic: "t"}, nil)
 	c.ping()
-}
-
-func TestSubscriptionIdentifierIsRefused(t *testing.T) {
-	c := start(t, nil).connect(mqtt.V5, "a")
-	c.write(mqtt.AppendSubscribe(nil, c.version, &mqtt.Subscribe{PacketID: 1, SubscriptionID: 3, Filters: []mqtt.Subscription{{Filter: "t"}}}))
-	c.expectEnd(mqtt.SubscriptionIdentifiersNotSupported)
 }
 
 func TestRoute(t *testing.T) {
@@ -70,8 +68,8 @@ func TestRoute(t *testing.T) {
 	old, modern := h.connect(mqtt.V311, "old"), h.connect(mqtt.V5, "modern")
 	old.subscribe(mqtt.Subscription{Filter: "a/#", QoS: 1}, mqtt.Subscription{Filter: "a/+", QoS: 0})
 	modern.subscribe(mqtt.Subscription{Filter: "#", QoS: 0})
-	h.Route(&iot.Message{Topic: "a/b", QoS: 1, Payload: []byte("x"), Properties: &iot.Properties{ContentType: "text/plain"}})
-	h.Route(&iot.Message{Topic: "$aws/x", QoS: 1})
+	h.Route(&iot.Message{Topic: "a/b", QoS: 1, Payload: []byte("x"), Properties: &iot.Properties{ContentType: "text/plain"}}, nil)
+	h.Route(&iot.Message{Topic: "$aws/x", QoS: 1}, nil)
 
 	if p := old.expectPublish("a/b", 1); string(p.Payload) != "x" || p.PacketID == 0 {
 		t.Errorf("3.1.1 got %+v", p)
@@ -98,11 +96,11 @@ func TestReceiveDenied(t *testing.T) {
 	h := start(t, nil)
 	c := h.connect(mqtt.V5, "a")
 	c.subscribe(mqtt.Subscription{Filter: "a/#"})
-	h.Route(&iot.Message{Topic: "a/secret"})
+	h.Route(&iot.Message{Topic: "a/secret"}, nil)
 	c.expectPublish("a/secret", 0)
 	h.policy.deny(policy.Receive, "a/secret")
-	h.Route(&iot.Message{Topic: "a/secret"})
-	h.Route(&iot.Message{Topic: "a/open"})
+	h.Route(&iot.Message{Topic: "a/secret"}, nil)
+	h.Route(&iot.Message{Topic: "a/open"}, nil)
 	c.expectPublish("a/open", 0)
 }
 
@@ -114,12 +112,12 @@ func TestMessageExpiry(t *testing.T) {
 		lifetime := uint32(10)
 		m := &iot.Message{Topic: "t", Properties: &iot.Properties{MessageExpiry: &lifetime}, Origin: iot.Origin{Arrived: time.Now()}}
 		time.Sleep(4 * time.Second)
-		h.Route(m)
+		h.Route(m, nil)
 		if p := c.expectPublish("t", 0); *p.Properties.MessageExpiry != 6 {
 			t.Errorf("%d s are left, want 6", *p.Properties.MessageExpiry)
 		}
 		time.Sleep(6 * time.Second)
-		h.Route(m)
+		h.Route(m, nil)
 		c.ping() // nothing came before it
 		h.stop()
 	})
@@ -130,8 +128,8 @@ func TestClientsMaximumPacketSize(t *testing.T) {
 	c := h.dial()
 	c.connect(&mqtt.Connect{Version: mqtt.V5, ClientID: "a", MaximumPacketSize: 20})
 	c.subscribe(mqtt.Subscription{Filter: "t"})
-	h.Route(&iot.Message{Topic: "t", Payload: make([]byte, 100)})
-	h.Route(&iot.Message{Topic: "t", Payload: []byte("fits")})
+	h.Route(&iot.Message{Topic: "t", Payload: make([]byte, 100)}, nil)
+	h.Route(&iot.Message{Topic: "t", Payload: []byte("fits")}, nil)
 	if p := c.expectPublish("t", 0); string(p.Payload) != "fits" {
 		t.Errorf("got %q", p.Payload)
 	}
@@ -143,7 +141,7 @@ func TestReceiveMaximumHoldsDeliveriesBack(t *testing.T) {
 	c.connect(&mqtt.Connect{Version: mqtt.V5, ClientID: "a", ReceiveMaximum: 3})
 	c.subscribe(mqtt.Subscription{Filter: "t", QoS: 1})
 	for i := range 10 {
-		h.Route(&iot.Message{Topic: "t", QoS: 1, Payload: fmt.Append(nil, i)})
+		h.Route(&iot.Message{Topic: "t", QoS: 1, Payload: fmt.Append(nil, i)}, nil)
 	}
 	var ids []uint16
 	next := func(i int) {
@@ -200,7 +198,7 @@ func TestSlowSubscriber(t *testing.T) {
 		fast := h.connect(mqtt.V311, "fast")
 		fast.subscribe(mqtt.Subscription{Filter: "t"})
 		for i := range 1000 {
-			h.Route(&iot.Message{Topic: "t", Payload: fmt.Append(nil, i)})
+			h.Route(&iot.Message{Topic: "t", Payload: fmt.Append(nil, i)}, nil)
 			if p := fast.expectPublish("t", 0); string(p.Payload) != fmt.Sprint(i) {
 				t.Fatalf("message %d carries %s", i, p.Payload)
 			}
@@ -214,7 +212,7 @@ func TestSlowSubscriber(t *testing.T) {
 		c := h.stall("slow", 1)
 		conn := h.clients.find("slow")
 		for range 1000 {
-			h.Route(&iot.Message{Topic: "t", QoS: 1, Payload: make([]byte, 10)})
+			h.Route(&iot.Message{Topic: "t", QoS: 1, Payload: make([]byte, 10)}, nil)
 		}
 		<-conn.interrupted
 		var last []byte
@@ -229,7 +227,7 @@ func TestSlowSubscriber(t *testing.T) {
 		h := start(t, limits)
 		h.stall("slow", 0)
 		for range 40 {
-			h.Route(&iot.Message{Topic: "t", Payload: make([]byte, 1000)})
+			h.Route(&iot.Message{Topic: "t", Payload: make([]byte, 1000)}, nil)
 		}
 		if _, bytes := h.waiting("slow"); bytes > 10_000 {
 			t.Errorf("%d bytes wait, want at most 10,000", bytes)
@@ -241,7 +239,7 @@ func TestStuckPeerIsClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := start(t, nil)
 		h.stall("stuck", 0)
-		h.Route(&iot.Message{Topic: "t"})
+		h.Route(&iot.Message{Topic: "t"}, nil)
 		time.Sleep(h.limits.WriteTimeout + closeGrace)
 		synctest.Wait()
 		if n := len(h.Clients()); n != 0 {

@@ -2,107 +2,116 @@ package broker
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 
+	"github.com/fieldline-iot/fieldline/internal/iot"
 	"github.com/fieldline-iot/fieldline/internal/mqtt"
 	"github.com/fieldline-iot/fieldline/internal/policy"
 )
 
-// subscription is what a client asked for with a filter.
+// subscription is what the subscription tree knows of an [iot.Subscription].
 type subscription struct {
-	qos     byte // granted
-	noLocal bool // not its own messages
-}
-
-// subscriptions are the filters of a connection. The goroutine that reads it
-// changes them, and others list them.
-type subscriptions struct {
-	mu      sync.Mutex
-	filters map[string]struct{} // nil while there are none
-	count   atomic.Int32        // of filters, for Route
-}
-
-func (s *subscriptions) has(filter string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_, ok := s.filters[filter]
-	return ok
-}
-
-func (s *subscriptions) add(filter string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.filters == nil {
-		s.filters = make(map[string]struct{})
-	}
-	s.filters[filter] = struct{}{}
-	s.count.Store(int32(len(s.filters)))
-}
-
-func (s *subscriptions) remove(filter string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.filters, filter)
-	s.count.Store(int32(len(s.filters)))
-}
-
-// list returns the filters in order.
-func (s *subscriptions) list() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Sorted(maps.Keys(s.filters))
+	qos         byte
+	noLocal     bool   // not the client's own messages
+	asPublished bool   // keeps the RETAIN flag
+	id          uint32 // 0 for none
 }
 
 // subscribe handles a SUBSCRIBE: each filter gets its own answer, in order
-// [MQTT-3.9.3-1]. An error ends the connection.
+// [MQTT-3.8.4-6], once the subscriptions are durable if the session is. An error
+// ends the connection.
 func (c *conn) subscribe(packet []byte) error {
 	request, err := mqtt.DecodeSubscribe(packet, c.version)
 	if err != nil {
 		return err
-	}
-	if request.SubscriptionID != 0 {
-		return &mqtt.Error{Code: mqtt.SubscriptionIdentifiersNotSupported, Reason: "subscription identifiers are not supported yet"}
 	}
 	who, err := c.identify()
 	if err != nil {
 		return err
 	}
 	answer := mqtt.Suback{PacketID: request.PacketID, Codes: make([]mqtt.ReasonCode, len(request.Filters))}
+	granted := make([]iot.Subscription, 0, len(request.Filters))
+	fresh := make(map[string]struct{}) // filters that are subscriptions too, when this is over
 	for i := range request.Filters {
-		var reason string
-		answer.Codes[i], reason = c.grant(who, &request.Filters[i])
+		sub, refused := c.grant(who, &request, i, fresh)
+		if refused == nil {
+			answer.Codes[i] = mqtt.ReasonCode(sub.QoS)
+			granted = append(granted, sub)
+			if !c.session.subscribed(sub.Filter) {
+				fresh[sub.Filter] = struct{}{}
+			}
+			continue
+		}
+		answer.Codes[i] = refused.Code
 		if answer.ReasonString == "" {
-			answer.ReasonString = c.reason(reason)
+			answer.ReasonString = c.reason(refused.Reason)
+		}
+	}
+	if err := c.store(granted); err != nil {
+		return err
+	}
+	var feeds []feed
+	for _, sub := range granted {
+		if added := c.session.subscribe(sub); sendsRetained(sub, added) {
+			feeds = append(feeds, feed{sub})
 		}
 	}
 	c.out.send(func(dst []byte) []byte { return mqtt.AppendSuback(dst, c.version, &answer) })
+	c.retained.add(c, feeds)
 	return nil
 }
 
-// grant sets up one subscription, or says why not.
-func (c *conn) grant(who *identity, want *mqtt.Subscription) (code mqtt.ReasonCode, refusal string) {
-	filter := want.Filter
-	if strings.HasPrefix(filter, "$share/") {
-		return mqtt.SharedSubscriptionsNotSupported, "shared subscriptions are not supported yet: subscribe without $share/…/"
+// grant decides about one filter of a request. fresh are those before it that
+// make new subscriptions.
+func (c *conn) grant(who *identity, request *mqtt.Subscribe, i int, fresh map[string]struct{}) (iot.Subscription, *mqtt.Error) {
+	want := &request.Filters[i]
+	sub := iot.Subscription{
+		Filter: want.Filter, QoS: want.QoS, NoLocal: want.NoLocal, ID: request.SubscriptionID,
+		RetainAsPublished: want.RetainAsPublished, RetainHandling: want.RetainHandling,
 	}
-	if v := c.decide(who, policy.Subscribe, filter); v.denied != nil {
+	if !validShare(want.Filter) {
+		return sub, &mqtt.Error{Code: mqtt.TopicFilterInvalid, Reason: fmt.Sprintf("%q is no shared subscription: $share/NAME/FILTER [MQTT-4.8.2-1]", want.Filter)}
+	}
+	if v := c.decideSubscribe(who, want.Filter); v.denied != nil {
 		c.refused(policy.Subscribe, v)
-		return mqtt.NotAuthorized, v.denied.Reason
+		return sub, &mqtt.Error{Code: mqtt.NotAuthorized, Reason: v.denied.Reason}
 	}
-	if most := c.b.limits.Levels; strings.Count(filter, "/") >= most {
-		return mqtt.QuotaExceeded, fmt.Sprintf("the filter has more than %d levels", most)
+	if most := c.b.limits.Levels; strings.Count(want.Filter, "/") >= most {
+		return sub, &mqtt.Error{Code: mqtt.QuotaExceeded, Reason: fmt.Sprintf("the filter has more than %d levels", most)}
 	}
-	if int(c.subs.count.Load()) >= c.b.limits.Subscriptions && !c.subs.has(filter) {
-		return mqtt.QuotaExceeded, "the connection has as many subscriptions as it may"
+	_, known := fresh[want.Filter]
+	if !known && int(c.session.count.Load())+len(fresh) >= c.b.limits.Subscriptions && !c.session.subscribed(want.Filter) {
+		return sub, &mqtt.Error{Code: mqtt.QuotaExceeded, Reason: "the connection has as many subscriptions as it may"}
 	}
-	s := subscription{qos: min(want.QoS, 1), noLocal: want.NoLocal}
-	c.subs.add(filter)
-	c.b.tree.Set(filter, c, s)
-	return mqtt.ReasonCode(s.qos), ""
+	return sub, nil
+}
+
+// decideSubscribe asks the policies about a filter. A shared subscription's is
+// named as a whole, $share/NAME/FILTER; besides, no statement may deny what
+// follows the name, or the name would be a way around it.
+func (c *conn) decideSubscribe(who *identity, filter string) verdict {
+	v := c.decide(who, policy.Subscribe, filter)
+	if _, own, ok := shareOf(filter); ok && v.denied == nil {
+		if inner := c.decide(who, policy.Subscribe, own); inner.denied != nil && inner.denied.Statement >= 0 {
+			return inner
+		}
+	}
+	return v
+}
+
+// store makes subscriptions of a durable session durable.
+func (c *conn) store(granted []iot.Subscription) error {
+	if !c.session.durable || len(granted) == 0 {
+		return nil
+	}
+	effects := make([]iot.Effect, len(granted))
+	for i, sub := range granted {
+		effects[i] = &iot.SaveSubscription{Session: c.session.id, Subscription: sub}
+	}
+	if err := c.b.apply(c.session.lane, effects...); err != nil {
+		return refusal("store the subscription", err)
+	}
+	return nil
 }
 
 // unsubscribe handles an UNSUBSCRIBE. An error ends the connection.
@@ -112,11 +121,18 @@ func (c *conn) unsubscribe(packet []byte) error {
 		return err
 	}
 	answer := mqtt.Unsuback{PacketID: request.PacketID, Codes: make([]mqtt.ReasonCode, len(request.Filters))}
+	var effects []iot.Effect
 	for i, filter := range request.Filters {
-		if !c.b.tree.Delete(filter, c) {
+		if !c.session.unsubscribe(filter) {
 			answer.Codes[i] = mqtt.NoSubscriptionExisted
+		} else if c.session.durable {
+			effects = append(effects, &iot.DropSubscription{Session: c.session.id, Filter: filter})
 		}
-		c.subs.remove(filter)
+	}
+	if len(effects) > 0 {
+		if err := c.b.apply(c.session.lane, effects...); err != nil {
+			return refusal("forget the subscription", err)
+		}
 	}
 	c.out.send(func(dst []byte) []byte { return mqtt.AppendUnsuback(dst, c.version, &answer) })
 	return nil

@@ -43,14 +43,14 @@ type Config struct {
 	// Queue appends to dst what keeps m for the sessions that get it even when
 	// they are not connected, and Queued is told when that is committed. Nil: there
 	// are no such sessions.
-	Queue     func(dst []iot.Effect, m *iot.Message) []iot.Effect
-	Queued    func(q *iot.Queue)
-	Route     func(m *iot.Message)          // to MQTT subscribers
-	Push      func(readings []*iot.Reading) // to WebSocket clients, in seq order
-	Wake      func(lane iot.OutboxLane)     // the outbox has a new entry
-	Observe   func(c *iot.Commit)           // nil, or told each commit that was applied
-	Log       *slog.Logger
-	Metrics   prometheus.Registerer
+	Queue   func(dst []iot.Effect, m *iot.Message) []iot.Effect
+	Queued  func(q *iot.Queue)
+	Route   func(m *iot.Message, q *iot.Queue) // to MQTT subscribers, but for those of q, which may be nil
+	Push    func(readings []*iot.Reading)      // to WebSocket clients, in seq order
+	Wake    func(lane iot.OutboxLane)          // the outbox has a new entry
+	Observe func(c *iot.Commit)                // nil, or told each commit that was applied
+	Log     *slog.Logger
+	Metrics prometheus.Registerer
 }
 
 // maxRepublished bounds the messages that rules make of one message.
@@ -209,7 +209,7 @@ func (i *Ingest) deliver(c *iot.Commit) {
 func (i *Ingest) route(c *iot.Commit) {
 	for _, m := range c.Messages {
 		if m.Rule == "" {
-			i.cfg.Route(m)
+			i.cfg.Route(m, queueOf(c, m))
 		}
 	}
 	for _, e := range c.Effects {
@@ -217,6 +217,16 @@ func (i *Ingest) route(c *iot.Commit) {
 			i.cfg.Queued(q)
 		}
 	}
+}
+
+// queueOf returns the effect that queues m; nil when there is none.
+func queueOf(c *iot.Commit, m *iot.Message) *iot.Queue {
+	for _, e := range c.Effects {
+		if q, ok := e.(*iot.Queue); ok && q.Message == m {
+			return q
+		}
+	}
+	return nil
 }
 
 // refuse tells the sender that nothing of a commit was applied. The log hears of

@@ -47,7 +47,7 @@ func newHarness(t *testing.T, rules rulesFunc, refuse error) *harness {
 			h.waiting = append(h.waiting, c)
 			return nil
 		}),
-		Route: func(m *iot.Message) { h.routed = append(h.routed, m.Topic) },
+		Route: func(m *iot.Message, _ *iot.Queue) { h.routed = append(h.routed, m.Topic) },
 		Push: func(readings []*iot.Reading) {
 			for _, r := range readings {
 				h.pushed = append(h.pushed, r.Seq)

@@ -11,6 +11,7 @@ type Session struct {
 	// Certificate is the id of the certificate that the client last connected
 	// with, "" on the plain listener; the will is published in its name.
 	Certificate string
+	Policies    []string // under which a client without a certificate acts
 	Created     time.Time
 	// Expiry is how long the session is kept after its connection; negative: for ever.
 	Expiry time.Duration

@@ -49,6 +49,7 @@ func (s *Server) buildBroker(sockets *listeners) (err error) {
 		Registry:          identities{s.store},
 		Authorizer:        policy.NewEnforcer(s.store, s.cfg.Account),
 		Ingester:          s.ingest,
+		Sessions:          s.store,
 		PlainPolicy:       PlainPolicy,
 		TrustDeviceID:     s.cfg.TrustDeviceID,
 		Log:               s.log,

@@ -162,9 +162,11 @@ func (s *Server) buildIngest() (err error) {
 	s.ingest, err = ingest.New(ingest.Config{
 		Rules:     s.rules,
 		Committer: s.store,
-		Route: func(m *iot.Message) {
+		Queue:     func(dst []iot.Effect, m *iot.Message) []iot.Effect { return s.broker.Queue(dst, m) },
+		Queued:    func(q *iot.Queue) { s.broker.Queued(q) },
+		Route: func(m *iot.Message, q *iot.Queue) {
 			s.taps.pass(m)
-			s.broker.Route(m)
+			s.broker.Route(m, q)
 		},
 		Push:    func(readings []*iot.Reading) { s.push.Publish(readings) },
 		Wake:    s.dispatcher.Wake,

@@ -14,6 +14,9 @@ type sight struct{ *Server }
 func (s sight) Online() map[string]httpapi.Presence {
 	online := make(map[string]httpapi.Presence)
 	for _, c := range s.broker.Clients() {
+		if !c.Connected {
+			continue
+		}
 		name := c.Thing
 		if name == "" {
 			name = c.ClientID
@@ -47,7 +50,7 @@ func (s *Server) status() awsapi.Status {
 		Version: s.cfg.Version, Started: s.started, Region: s.cfg.Account.Region, Account: s.cfg.Account.ID,
 		Endpoint: s.cfg.Hostnames[0], Addresses: s.addresses.Addresses,
 		WebSocketAPIID: websocketAPIID, WebSocketURL: s.WebSocketURL(), GatewayURL: s.GatewayURL(), GatewayAccess: s.access(),
-		Clients: len(s.broker.Clients()), Connections: s.WebSocketClients(),
+		Clients: s.broker.Connected(), Connections: s.WebSocketClients(),
 		OldestSeq: s.store.OldestSeq(), LastSeq: s.store.LastSeq(),
 	}
 }
@@ -55,9 +58,16 @@ func (s *Server) status() awsapi.Status {
 func (s *Server) clients() []awsapi.Client {
 	var list []awsapi.Client
 	for _, c := range s.broker.Clients() {
+		if !c.Connected {
+			continue
+		}
+		filters := []string{}
+		for _, sub := range c.Subscriptions {
+			filters = append(filters, sub.Filter)
+		}
 		list = append(list, awsapi.Client{
 			ClientID: c.ClientID, Thing: c.Thing, Remote: c.Remote, Since: c.Since,
-			CertificateID: c.CertificateID, Version: c.Version, Subscriptions: c.Subscriptions,
+			CertificateID: c.CertificateID, Version: c.Version, Subscriptions: filters,
 		})
 	}
 	return list

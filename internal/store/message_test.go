@@ -147,5 +147,5 @@ func sameSession(a, b *iot.Session) bool {
 		return false
 	}
 	x.Created, y.Created, x.Ended, y.Ended, x.Will, y.Will = time.Time{}, time.Time{}, time.Time{}, time.Time{}, nil, nil
-	return x == y
+	return reflect.DeepEqual(x, y)
 }

@@ -100,7 +100,7 @@ func TestSessionsSurviveReopen(t *testing.T) {
 	cfg := testConfig(vfs.NewMem())
 	r := start(t, cfg)
 	full := iot.Session{
-		ID: 1<<63 + 5, ClientID: "c", Certificate: "cert", Created: epoch, Expiry: time.Hour, Ended: epoch.Add(time.Second),
+		ID: 1<<63 + 5, ClientID: "c", Certificate: "cert", Policies: []string{"A", "B"}, Created: epoch, Expiry: time.Hour, Ended: epoch.Add(time.Second),
 		Will: &iot.Will{Message: fullMessage(), Delay: time.Minute}, Dropped: 7,
 	}
 	subs := []iot.Subscription{

@@ -45,6 +45,10 @@ func appendSession(dst []byte, s *iot.Session) []byte {
 	dst = appendTime(appendTime(dst, s.Created), s.Ended)
 	dst = binary.AppendVarint(dst, int64(s.Expiry))
 	dst = binary.AppendUvarint(dst, s.Dropped)
+	dst = binary.AppendUvarint(dst, uint64(len(s.Policies)))
+	for _, name := range s.Policies {
+		dst = appendBytes(dst, name)
+	}
 	if s.Will == nil {
 		return append(dst, 0)
 	}
@@ -57,6 +61,9 @@ func decodeSession(id uint64, value []byte) (s iot.Session, err error) {
 	s = iot.Session{ID: id, ClientID: r.text(), Certificate: r.text(), Created: r.time(), Ended: r.time()}
 	s.Expiry = time.Duration(r.signed())
 	s.Dropped = r.number(math.MaxUint64)
+	for range r.number(uint64(len(r.rest))) {
+		s.Policies = append(s.Policies, r.text())
+	}
 	if r.byte() == 1 {
 		s.Will = &iot.Will{Delay: time.Duration(r.signed())}
 		if s.Will.Message, err = decodeMessage([]byte(r.text())); err != nil {
