@@ -23,6 +23,7 @@ type client struct {
 	connack mqtt.Connack
 	max     atomic.Int64 // bytes of the largest packet that it takes; 0: any
 	packets chan []byte  // closed when the connection has ended
+	back    [][]byte     // packets that were put back
 	broken  error        // why what came is no packet; set before packets is closed
 	lastID  uint16
 }
@@ -115,6 +116,11 @@ func (c *client) send(packets []byte) {
 // next returns the next packet, nil when the connection has ended.
 func (c *client) next() []byte {
 	c.t.Helper()
+	if len(c.back) > 0 {
+		packet := c.back[0]
+		c.back = c.back[1:]
+		return packet
+	}
 	select {
 	case packet, ok := <-c.packets:
 		if !ok && c.broken != nil {
@@ -138,6 +144,26 @@ func (c *client) expect(want mqtt.Type) []byte {
 		c.t.Fatalf("client %q expects %v, got %s", c.id, want, c.describe(packet))
 	}
 	return packet
+}
+
+// skipTo expects a packet of a type, behind any number of others, which come
+// back before what comes next.
+func (c *client) skipTo(want mqtt.Type) []byte {
+	c.t.Helper()
+	var others [][]byte
+	for {
+		packet := c.next()
+		switch got := mqtt.PacketType(packet); {
+		case packet == nil:
+			c.t.Fatalf("client %q expects %v, but the connection ended", c.id, want)
+		case got == want:
+			c.back = append(others, c.back...)
+			return packet
+		case got == mqtt.DisconnectPacket:
+			c.t.Fatalf("client %q expects %v, got %s", c.id, want, c.describe(packet))
+		}
+		others = append(others, packet)
+	}
 }
 
 // describe tells what a packet is, for failures.
@@ -203,7 +229,12 @@ func (c *client) id16() uint16 {
 // publish publishes a message and sees it through to its last acknowledgement.
 func (c *client) publish(topic, payload string, qos byte, change ...func(*mqtt.Publish)) {
 	c.t.Helper()
-	id := c.begin(topic, payload, qos, change...)
+	c.finish(c.begin(topic, payload, qos, change...), qos)
+}
+
+// finish sees a publish that was begun through to its last acknowledgement.
+func (c *client) finish(id uint16, qos byte) {
+	c.t.Helper()
 	switch qos {
 	case 1:
 		c.expectAck(mqtt.PubackPacket, id)
@@ -247,7 +278,7 @@ func (c *client) ack(kind mqtt.Type, id uint16, code ...mqtt.ReasonCode) {
 // success unless other codes are given.
 func (c *client) expectAck(kind mqtt.Type, id uint16, codes ...mqtt.ReasonCode) mqtt.Ack {
 	c.t.Helper()
-	a, err := mqtt.DecodeAck(c.expect(kind), c.version)
+	a, err := mqtt.DecodeAck(c.skipTo(kind), c.version)
 	switch {
 	case err != nil:
 		c.t.Fatal(err)
@@ -262,11 +293,11 @@ func (c *client) expectAck(kind mqtt.Type, id uint16, codes ...mqtt.ReasonCode) 
 	return a
 }
 
-// expectPublish returns the next packet, a PUBLISH, which it leaves unacknowledged.
+// expectPublish returns the next PUBLISH, which it leaves unacknowledged.
 func (c *client) expectPublish() *mqtt.Publish {
 	c.t.Helper()
 	p := new(mqtt.Publish)
-	if err := p.Decode(c.expect(mqtt.PublishPacket), c.version); err != nil {
+	if err := p.Decode(c.skipTo(mqtt.PublishPacket), c.version); err != nil {
 		c.t.Fatal(err)
 	}
 	return p
@@ -332,7 +363,7 @@ func (c *client) beginSubscribe(identifier uint32, filters ...mqtt.Subscription)
 // suback expects a SUBACK with an identifier and n codes.
 func (c *client) suback(id uint16, n int) mqtt.Suback {
 	c.t.Helper()
-	s, err := mqtt.DecodeSuback(c.expect(mqtt.SubackPacket), c.version)
+	s, err := mqtt.DecodeSuback(c.skipTo(mqtt.SubackPacket), c.version)
 	if err != nil || s.PacketID != id || len(s.Codes) != n {
 		c.t.Fatalf("SUBACK %+v (%v), want identifier %d and %d codes", s, err, id, n)
 	}
@@ -344,7 +375,7 @@ func (c *client) unsubscribe(filters ...string) []mqtt.ReasonCode {
 	c.t.Helper()
 	request := mqtt.Unsubscribe{PacketID: c.id16(), Filters: filters}
 	c.send(mqtt.AppendUnsubscribe(nil, c.version, &request))
-	answer, err := mqtt.DecodeUnsuback(c.expect(mqtt.UnsubackPacket), c.version)
+	answer, err := mqtt.DecodeUnsuback(c.skipTo(mqtt.UnsubackPacket), c.version)
 	if err != nil || answer.PacketID != request.PacketID {
 		c.t.Fatalf("UNSUBACK %+v (%v), want identifier %d", answer, err, request.PacketID)
 	}

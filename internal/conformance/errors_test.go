@@ -5,7 +5,9 @@ import (
 	"testing"
 
 	"github.com/fieldline-iot/fieldline/internal/broker"
+	"github.com/fieldline-iot/fieldline/internal/iot"
 	"github.com/fieldline-iot/fieldline/internal/mqtt"
+	"github.com/fieldline-iot/fieldline/internal/policy"
 )
 
 // malformedPacket is what a connected client must not send.
@@ -196,17 +198,43 @@ func TestNothingComesBehindDisconnect(t *testing.T) {
 	})
 }
 
-// An error that the message cannot help ends a connection of 3.1.1, which has no
-// other way of learning it: here the store has been stopped under the broker.
+func TestDeniedPublish(t *testing.T) {
+	t.Parallel()
+	shows(t, "MQTT311-3.3.5-2", "MQTT-3.4.2-1", "MQTT-3.5.2-1")
+	w := newWorld(t)
+	w.deny(policy.Publish, "denied")
+	watcher := w.connect(mqtt.V5, "watcher")
+	watcher.subscribe("#", 2)
+	for qos := range byte(3) {
+		c := w.connect(mqtt.V311, "c")
+		c.begin("denied", "x", qos)
+		c.expectEnd()
+	}
+	d := w.connect(mqtt.V5, "d")
+	d.begin("denied", "x", 0)
+	d.expectAck(mqtt.PubackPacket, d.begin("denied", "x", 1), mqtt.NotAuthorized)
+	d.expectAck(mqtt.PubrecPacket, d.begin("denied", "x", 2), mqtt.NotAuthorized)
+	d.ping()
+	watcher.quiet()
+}
+
+// refusing is an ingester that has no room.
+type refusing struct{}
+
+func (refusing) Submit(s iot.Submission) {
+	if s.Receipt != nil {
+		s.Receipt.Committed(s.Slot, iot.ErrOverloaded)
+	}
+}
+
 func TestMessageThatCannotBeTaken(t *testing.T) {
 	t.Parallel()
-	shows(t, "MQTT311-4.8.0-2", "MQTT311-3.3.5-2", "MQTT-3.4.2-1")
-	w := newWorld(t)
-	w.deny("iot:Publish", "denied")
+	shows(t, "MQTT311-4.8.0-2", "MQTT-3.4.2-1", "MQTT-4.3.2-4")
+	w := newWorld(t, func(cfg *broker.Config) { cfg.Ingester = refusing{} })
 	c := w.connect(mqtt.V311, "c")
-	c.begin("denied", "x", 1)
+	c.begin("t", "x", 1)
 	c.expectEnd()
 	d := w.connect(mqtt.V5, "d")
-	d.expectAck(mqtt.PubackPacket, d.begin("denied", "x", 1), mqtt.NotAuthorized)
+	d.expectAck(mqtt.PubackPacket, d.begin("t", "x", 1), mqtt.QuotaExceeded)
 	d.ping()
 }
