@@ -37,6 +37,7 @@ type world struct {
 	ingest *ingest.Ingest
 	addr   string
 	stop   func()
+	down   bool // stopped
 }
 
 // newWorld starts a world that ends with the test. change adjusts the broker's
@@ -68,8 +69,17 @@ func (w *world) restart() {
 	w.start()
 }
 
+// restartIfStopped starts a world that a test has stopped.
+func (w *world) restartIfStopped() {
+	w.t.Helper()
+	if w.down {
+		w.start()
+	}
+}
+
 func (w *world) start() {
 	w.t.Helper()
+	w.down = false
 	kept, err := store.Open(store.Config{Dir: "data/store", FS: w.files, CacheSize: 1 << 20})
 	w.must(err)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -138,6 +148,7 @@ func (w *world) run(kept *store.Store) {
 	go func() { committed <- kept.Run(committing, in.Release) }()
 	go func() { served <- b.Run(serving) }()
 	w.stop = sync.OnceFunc(func() {
+		w.down = true
 		closeDoors()
 		err := <-served
 		closeStore()
