@@ -28,7 +28,7 @@ var layers = [][]string{
 	},
 	{"internal/server", "internal/cloud"},
 	{
-		"internal/servertest", "cmd/fieldline", "cmd/lambda/process_iot", "cmd/lambda/on_connect", "cmd/lambda/on_disconnect",
+		"internal/servertest", "internal/conformance", "cmd/fieldline", "cmd/lambda/process_iot", "cmd/lambda/on_connect", "cmd/lambda/on_disconnect",
 		"cmd/lambda/fetch_iot", "cmd/lambda/authorize", "deploy/aws/zip",
 	},
 }

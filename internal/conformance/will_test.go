@@ -1,0 +1,204 @@
+package conformance
+
+import (
+	"fmt"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/fieldline-iot/fieldline/internal/mqtt"
+)
+
+// willing asks for a will on topic will, with the client's identifier as payload.
+func willing(change ...func(*mqtt.Will)) func(*mqtt.Connect) {
+	return func(c *mqtt.Connect) {
+		c.Will = &mqtt.Will{Topic: "will", Payload: []byte(c.ClientID), QoS: 1}
+		for _, f := range change {
+			f(c.Will)
+		}
+	}
+}
+
+func delayed(seconds uint32) func(*mqtt.Will) { return func(w *mqtt.Will) { w.Delay = seconds } }
+
+// TestWill ends connections in each way that publishes a will, and in each that
+// does not.
+func TestWill(t *testing.T) {
+	t.Parallel()
+	shows(t, "MQTT-3.1.2-7", "MQTT-3.1.2-8", "MQTT-3.1.2-10", "MQTT-3.14.4-3", "MQTT311-3.1.2-8", "MQTT311-3.1.2-10", "MQTT311-3.14.4-3")
+	tests := []struct {
+		name      string
+		end       func(c *client)
+		v5        bool // only in MQTT 5
+		published bool
+	}{
+		{"a lost connection", func(c *client) { c.nc.Close() }, false, true},
+		{"a protocol error", func(c *client) { c.send(packet(0x00)); c.expectEnd(mqtt.MalformedPacket) }, false, true},
+		{"a take-over", func(c *client) { c.w.connect(c.version, c.id); c.expectEnd(mqtt.SessionTakenOver) }, false, true},
+		{"an operator", func(c *client) { c.w.broker.Kick(c.id); c.expectEnd(mqtt.AdministrativeAction) }, false, true},
+		{"DISCONNECT", func(c *client) { c.disconnect() }, false, false},
+		{"DISCONNECT with will", func(c *client) {
+			c.disconnect(func(d *mqtt.Disconnect) { d.Code = mqtt.DisconnectWithWill })
+		}, true, true},
+		{"DISCONNECT with an error", func(c *client) {
+			c.disconnect(func(d *mqtt.Disconnect) { d.Code = mqtt.ImplementationSpecificError })
+		}, true, true},
+	}
+	for _, change := range []func(*mqtt.Connect){func(*mqtt.Connect) {}, resume} {
+		versions(t, func(t *testing.T, v mqtt.Version) {
+			w := newWorld(t)
+			watcher := w.connect(v, "watcher")
+			watcher.subscribe("will", 1)
+			for i, tt := range tests {
+				if tt.v5 && v != mqtt.V5 {
+					continue
+				}
+				t.Run(tt.name, func(t *testing.T) {
+					id := fmt.Sprintf("c%d", i)
+					c := w.in(t).connect(v, id, willing(), change)
+					watcher.quiet() // not while it is connected
+					tt.end(c)
+					if tt.published {
+						watcher.expectMessage("will", id, 1)
+					}
+					watcher.quiet()
+					w.in(t).connect(v, id, resume).drop() // the will was the earlier connection's
+					watcher.quiet()
+				})
+			}
+		})
+	}
+}
+
+func TestWillQoSAndRetain(t *testing.T) {
+	t.Parallel()
+	shows(t, "MQTT-3.1.2-9", "MQTT-3.1.2-12", "MQTT-3.1.2-14", "MQTT-3.1.2-15")
+	versions(t, func(t *testing.T, v mqtt.Version) {
+		w := newWorld(t)
+		watcher := w.connect(v, "watcher")
+		watcher.subscribe("will", 2)
+		for qos := range byte(3) {
+			for _, retain := range []bool{false, true} {
+				c := w.connect(v, fmt.Sprint(qos, retain), willing(func(w *mqtt.Will) { w.QoS, w.Retain = qos, retain }))
+				c.drop()
+				if p := watcher.expectMessage("will", c.id, qos); p.Retain {
+					t.Error("the will is marked as retained for an established subscription")
+				}
+				late := w.connect(v, "late")
+				late.subscribe("will", 2)
+				if retain {
+					if p := late.expectMessage("will", c.id, qos); !p.Retain {
+						t.Error("the retained will is not marked as retained")
+					}
+					w.connect(v, "pub").publish("will", "", 0, retained)
+					watcher.expectMessage("will", "", 0)
+					late.expectMessage("will", "", 0)
+				}
+				late.quiet()
+				late.disconnect()
+			}
+		}
+	})
+}
+
+func TestEmptyWill(t *testing.T) {
+	t.Parallel()
+	shows(t, "MQTT-3.1.2-9")
+	w := newWorld(t)
+	versions(t, func(t *testing.T, v mqtt.Version) {
+		w := w.in(t)
+		watcher := w.connect(v, "watcher"+v.String())
+		watcher.subscribe("will", 1)
+		w.connect(v, "c"+v.String(), willing(func(w *mqtt.Will) { w.Payload = []byte{} })).drop()
+		watcher.expectMessage("will", "", 1)
+		watcher.disconnect()
+	})
+}
+
+func TestWillProperties(t *testing.T) {
+	t.Parallel()
+	shows(t, "MQTT-3.1.3-10", "MQTT-3.3.2-4", "MQTT-3.3.2-15", "MQTT-3.3.2-16", "MQTT-3.3.2-18", "MQTT-3.3.2-20")
+	w := newWorld(t)
+	watcher := w.connect(mqtt.V5, "watcher")
+	watcher.subscribe("will", 1)
+	w.connect(mqtt.V5, "c", willing(func(w *mqtt.Will) { w.Properties = everyProperty() })).drop()
+	if p := watcher.expectMessage("will", "c", 1); !reflect.DeepEqual(p.Properties, everyProperty()) {
+		t.Errorf("the will has the properties %+v", p.Properties)
+	}
+}
+
+func TestWillDelay(t *testing.T) {
+	t.Parallel()
+	shows(t, "MQTT-3.1.2-7", "MQTT-3.1.2-8", "MQTT-3.1.2-10", "MQTT-3.1.3-9")
+	session := func(seconds uint32) func(*mqtt.Connect) {
+		return func(c *mqtt.Connect) { c.CleanStart, c.SessionExpiry = false, seconds }
+	}
+	away := 2500 * time.Millisecond // long enough for a delay of one second
+	tests := []struct {
+		name           string
+		delay, session uint32
+		meanwhile      func(w *world) // while the client is away
+		early, late    bool           // published at once, or after away
+	}{
+		{"it passes", 1, 60, func(*world) {}, false, true},
+		{"the session ends first", 60, 1, func(*world) {}, false, true},
+		{"the session ends with the connection", 60, 0, func(*world) {}, true, false},
+		{"the client comes back", 1, 60, func(w *world) { w.connect(mqtt.V5, "c", session(60)) }, false, false},
+		{"the client comes back and starts clean", 60, 60, func(w *world) { w.connect(mqtt.V5, "c") }, true, false},
+		{"it has not passed", 60, 60, func(*world) {}, false, false},
+		{"it passes after a restart", 1, 60, func(w *world) { w.restart() }, false, true},
+		{"it passes while the broker is down", 1, 60, func(w *world) {
+			w.stop()
+			time.Sleep(2 * time.Second)
+			w.start()
+		}, false, true},
+		{"the client comes back after a restart", 2, 60, func(w *world) {
+			w.restart()
+			w.connect(mqtt.V5, "c", session(60))
+		}, false, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			watch := func() *client { return w.connect(mqtt.V5, "watcher", resume) }
+			watcher := watch()
+			watcher.subscribe("will", 1)
+			w.connect(mqtt.V5, "c", session(tt.session), willing(delayed(tt.delay))).drop()
+			if !tt.early {
+				watcher.quiet()
+			}
+			tt.meanwhile(w)
+			watcher = watch() // take-over or, after a restart, anew
+			if tt.early {
+				watcher.expectMessage("will", "c", 1)
+			}
+			time.Sleep(away)
+			if tt.late {
+				watcher.expectMessage("will", "c", 1)
+			}
+			watcher.quiet()
+		})
+	}
+}
+
+// TestWillSurvivesARestart stops the broker while the client is connected.
+func TestWillSurvivesARestart(t *testing.T) {
+	t.Parallel()
+	shows(t, "MQTT-3.1.2-7", "MQTT-3.1.2-8", "MQTT311-3.1.2-8")
+	for name, change := range map[string]func(*mqtt.Connect){"clean": func(*mqtt.Connect) {}, "kept": resume} {
+		t.Run(name, func(t *testing.T) {
+			versions(t, func(t *testing.T, v mqtt.Version) {
+				w := newWorld(t)
+				w.connect(v, "watcher", resume).subscribe("will", 1)
+				w.connect(v, "c", change, willing())
+				w.restart()
+				watcher := w.connect(v, "watcher", resume)
+				watcher.expectMessage("will", "c", 1)
+				watcher.quiet()
+				w.restart()
+				w.connect(v, "watcher", resume).quiet() // once
+			})
+		})
+	}
+}
