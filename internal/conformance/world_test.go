@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"net"
-	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -93,10 +92,10 @@ func (w *world) start() {
 		Registry:   noCertificates{},
 		Authorizer: w.denials,
 		Ingester:   w.ingest,
+		Sessions:   kept,
 		Limits:     broker.Limits{DrainTimeout: 200 * time.Millisecond},
 		Log:        slog.New(slog.NewTextHandler(w.log, nil)),
 	}
-	giveSessions(&cfg, kept)
 	for _, change := range w.change {
 		change(&cfg)
 	}
@@ -107,35 +106,14 @@ func (w *world) start() {
 
 // hooks connects the ingester to the broker that is about to be made.
 func (w *world) hooks(kept *store.Store) ingest.Config {
-	type queuer interface {
-		Queue(dst []iot.Effect, m *iot.Message) []iot.Effect
-		Queued(q *iot.Queue)
-	}
 	return ingest.Config{
 		Rules:     noRules{},
 		Committer: kept,
-		Queue: func(dst []iot.Effect, m *iot.Message) []iot.Effect {
-			if b, ok := any(w.broker).(queuer); ok {
-				return b.Queue(dst, m)
-			}
-			return dst
-		},
-		Queued: func(q *iot.Queue) {
-			if b, ok := any(w.broker).(queuer); ok {
-				b.Queued(q)
-			}
-		},
-		Route: func(m *iot.Message) { w.broker.Route(m) },
-		Push:  func([]*iot.Reading) {},
-		Wake:  func(iot.OutboxLane) {},
-	}
-}
-
-// giveSessions sets cfg.Sessions, once there is such a field.
-func giveSessions(cfg *broker.Config, kept *store.Store) {
-	field, value := reflect.ValueOf(cfg).Elem().FieldByName("Sessions"), reflect.ValueOf(kept)
-	if field.IsValid() && value.Type().AssignableTo(field.Type()) {
-		field.Set(value)
+		Queue:     func(dst []iot.Effect, m *iot.Message) []iot.Effect { return w.broker.Queue(dst, m) },
+		Queued:    func(q *iot.Queue) { w.broker.Queued(q) },
+		Route:     func(m *iot.Message, q *iot.Queue) { w.broker.Route(m, q) },
+		Push:      func([]*iot.Reading) {},
+		Wake:      func(iot.OutboxLane) {},
 	}
 }
 
