@@ -274,18 +274,25 @@ func (c *conn) leave(err error) {
 }
 
 // farewell returns the packet that tells the client why the connection ends;
-// nil when its version has none, or when it left by itself.
+// nil when its version has none, when it left by itself, or when it takes none
+// that large [MQTT-3.1.2-24].
 func (c *conn) farewell(err error) []byte {
 	told, ok := errors.AsType[*mqtt.Error](err)
+	var packet []byte
 	switch {
 	case !ok || c.version == 0:
 		return nil
+	case !c.connected && c.version == mqtt.V311 && (told.Code == mqtt.MalformedPacket || told.Code == mqtt.ProtocolError):
+		return nil // no return code stands for that [MQTT311-3.2.2-6]
 	case !c.connected:
-		return mqtt.AppendConnack(nil, c.version, &mqtt.Connack{Code: told.Code, ReasonString: c.reason(told.Reason)})
+		packet = mqtt.AppendConnack(nil, c.version, &mqtt.Connack{Code: told.Code, ReasonString: c.reason(told.Reason)})
 	case c.version == mqtt.V5:
-		return mqtt.AppendDisconnect(nil, c.version, &mqtt.Disconnect{Code: told.Code, ReasonString: c.reason(told.Reason)})
+		packet = mqtt.AppendDisconnect(nil, c.version, &mqtt.Disconnect{Code: told.Code, ReasonString: c.reason(told.Reason)})
 	}
-	return nil
+	if c.maxPacket > 0 && len(packet) > c.maxPacket {
+		return nil
+	}
+	return packet
 }
 
 // linger reads what the client has still sent until it closes, for a while.

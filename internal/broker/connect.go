@@ -42,8 +42,7 @@ func (c *conn) admit() error {
 	if _, err := c.refresh(); err != nil {
 		return err
 	}
-	c.welcome(&connect, present, assigned)
-	return nil
+	return c.welcome(&connect, present, assigned)
 }
 
 // readConnect reads the first packet, which must be CONNECT [MQTT-3.1.0-1].
@@ -120,14 +119,19 @@ func (c *conn) authorizeConnect(connect *mqtt.Connect) error {
 	return nil
 }
 
-// welcome sends CONNACK and opens the connection for what follows.
-func (c *conn) welcome(connect *mqtt.Connect, present bool, assigned string) {
+// welcome sends CONNACK and opens the connection for what follows. It fails when
+// the client takes no packet as large as CONNACK.
+func (c *conn) welcome(connect *mqtt.Connect, present bool, assigned string) error {
 	connack := c.connack(connect, assigned)
 	connack.SessionPresent = present // [MQTT-3.2.2-2], [MQTT-3.2.2-3]
 	if dropped := c.session.dropped.Swap(0); dropped > 0 {
 		connack.ReasonString = c.reason(fmt.Sprintf("%d messages were dropped, for the session's queue was full", dropped))
 	}
-	c.out.send(func(dst []byte) []byte { return mqtt.AppendConnack(dst, c.version, connack) })
+	packet := mqtt.AppendConnack(nil, c.version, connack)
+	if c.maxPacket > 0 && len(packet) > c.maxPacket {
+		return fmt.Errorf("CONNACK has %d bytes and the client takes %d at most [MQTT-3.1.2-24]", len(packet), c.maxPacket)
+	}
+	c.out.send(func(dst []byte) []byte { return append(dst, packet...) })
 	c.connected = true
 	c.session.attach(c)
 	c.out.send(func(dst []byte) []byte { return dst }) // what waits in the session's queue
@@ -135,6 +139,7 @@ func (c *conn) welcome(connect *mqtt.Connect, present bool, assigned string) {
 	c.b.online.Add(1)
 	c.log.Info("client connected", slog.String("version", c.version.String()),
 		slog.String("certificate", c.peer.Certificate), slog.Duration("keep_alive", c.keepAlive), slog.Bool("resumed", present))
+	return nil
 }
 
 // connack says what the client gets of what it asked for. All but the code is

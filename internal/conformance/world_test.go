@@ -149,12 +149,8 @@ func (w *world) publish(m *iot.Message) {
 func (w *world) gone(clientID string) {
 	w.t.Helper()
 	w.eventually(clientID+" is gone", func() bool {
-		for _, c := range w.broker.Clients() {
-			if c.ClientID == clientID {
-				return false
-			}
-		}
-		return true
+		info, err := w.broker.Client(clientID)
+		return err != nil || !info.Connected
 	})
 }
 
