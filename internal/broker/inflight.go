@@ -13,11 +13,11 @@ const loadBatch = 128
 
 // resume begins a connection of a durable session: last is the number of its
 // newest queued message, and what is numbered up to sent was sent before,
-// perhaps.
-func (o *outbound) resume(last, sent uint64, waiting bool) {
+// perhaps; guessed says that nobody remembers which of it really was.
+func (o *outbound) resume(last, sent uint64, guessed, waiting bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.load.at, o.load.last, o.load.sent = 1, last, sent
+	o.load.at, o.load.last, o.load.sent, o.load.guessed = 1, last, sent, guessed
 	o.behind = waiting
 }
 
@@ -115,8 +115,8 @@ func (o *outbound) loaded(batch []iot.Delivery, last uint64) {
 	for _, d := range batch {
 		if d.Released {
 			o.load.at = d.Number + 1
-			o.window.add(d.Number, released, uint32(messageSize(d.Message)))
-			o.answers = o.appendPubrel(o.answers, packetID(d.Number), mqtt.Success)
+			pubrel := o.appendPubrel(nil, packetID(d.Number), mqtt.Success)
+			o.push(pending{frame: &frame{packet: pubrel, message: d.Message}, number: d.Number, released: true})
 			continue
 		}
 		f := encode(d.Message, o.conn.version, delivery{qos: d.QoS, retain: d.Retain, ids: d.SubscriptionIDs}, now)

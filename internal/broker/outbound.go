@@ -38,10 +38,13 @@ type outbound struct {
 	bytes    int // in queue[next:]
 	receives decisions
 
-	window  window
-	number  uint64 // of the last delivery of QoS 1 or 2 in the queue
-	behind  bool   // the store has messages from load.at to load.last that the queue has not
-	load    struct{ at, last, sent uint64 }
+	window window
+	number uint64 // of the last delivery of QoS 1 or 2 in the queue
+	behind bool   // the store has messages from load.at to load.last that the queue has not
+	load   struct {
+		at, last, sent uint64
+		guessed        bool // that sent is right
+	}
 	givenUp []uint64 // numbers of messages that the store is to forget
 
 	aliases  map[string]uint16 // topic aliases that the client knows
@@ -62,6 +65,8 @@ type pending struct {
 	*frame
 	number uint64
 	dup    bool // it was sent before, perhaps
+	// released is a PUBREL in the place of the message: the client has it.
+	released bool
 }
 
 // send appends to the answers and sees to it that they are written. add must
@@ -296,7 +301,11 @@ func (o *outbound) take(dst []byte) (packets []byte, more bool) {
 
 // append appends a delivery, unless its message has expired while it waited.
 func (o *outbound) append(dst []byte, p pending, now time.Time) []byte {
-	if p.expired(now) {
+	if p.released {
+		o.window.add(p.number, released, uint32(messageSize(p.message)))
+		return append(dst, p.packet...)
+	}
+	if p.expired(now) && !o.begun(p) {
 		o.conn.b.metrics.droppedExpired.Inc()
 		o.giveUp(p.number, p.message)
 		return dst
@@ -329,6 +338,11 @@ func (o *outbound) append(dst []byte, p pending, now time.Time) []byte {
 	o.window.add(p.number, to, uint32(messageSize(p.message)))
 	return dst
 }
+
+// begun reports whether the delivery of a message has begun on an earlier
+// connection: then it goes on although the message has expired [MQTT-4.3.3-7].
+// Where nobody knows, that is assumed at QoS 2, where the client may wait for it.
+func (o *outbound) begun(p pending) bool { return p.dup && (p.qos == 2 || !o.load.guessed) }
 
 // appendAliased appends a PUBLISH whose topic is a number where the client knows
 // it already, and gives it one where the client takes more [MQTT-3.1.2-26].

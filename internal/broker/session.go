@@ -43,6 +43,7 @@ type session struct {
 	received map[uint16]struct{} // QoS 2 publishes that were taken and not released
 	last     uint64              // number of the newest queued message
 	sent     uint64              // number up to which messages were sent, perhaps, on earlier connections
+	guessed  bool                // sent is from the last process, which nobody remembers
 
 	count    atomic.Int32 // of filters, for Route
 	messages atomic.Int64 // queued
@@ -76,6 +77,7 @@ func (b *Broker) restore(stored *iot.StoredSession) *session {
 		// Nobody remembers how far the last process came. What may have been sent
 		// is marked as a duplicate: that is allowed where the opposite is not.
 		s.sent = stored.Queue.First + uint64(b.limits.Window) - 1
+		s.guessed = true
 	}
 	for _, sub := range stored.Subscriptions {
 		s.subscribe(sub)
@@ -208,7 +210,7 @@ func (s *session) attach(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.durable {
-		c.out.resume(s.last, s.sent, s.messages.Load() > 0)
+		c.out.resume(s.last, s.sent, s.guessed, s.messages.Load() > 0)
 	}
 	s.conn.Store(c)
 }
@@ -218,6 +220,8 @@ func (s *session) detach(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.conn.CompareAndSwap(c, nil) {
-		s.sent = max(s.sent, c.out.sentUpTo())
+		if sent := c.out.sentUpTo(); sent >= s.sent {
+			s.sent, s.guessed = sent, false
+		}
 	}
 }
