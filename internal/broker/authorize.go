@@ -36,11 +36,14 @@ func (c *conn) refresh() (*identity, error) {
 	// Read before asking: a change in between makes the answer outdated at once
 	// instead of passing for current.
 	who := &identity{generation: c.b.cfg.Registry.Generation()}
-	if c.peer.certificate == "" {
-		who.principal = iot.Principal{ClientID: c.clientID, PolicyNames: []string{c.b.cfg.PlainPolicy}}
+	if c.peer.Certificate == "" {
+		who.principal = iot.Principal{ClientID: c.clientID, PolicyNames: c.peer.Policies}
+		if c.peer.Policies == nil {
+			who.principal.PolicyNames = []string{c.b.cfg.PlainPolicy}
+		}
 	} else {
 		var err error
-		who.principal, who.device, err = c.b.cfg.Registry.Identify(c.peer.certificate, c.clientID)
+		who.principal, who.device, err = c.b.cfg.Registry.Identify(c.peer.Certificate, c.clientID)
 		switch {
 		case errors.Is(err, iot.ErrDenied):
 			return nil, &mqtt.Error{Code: mqtt.NotAuthorized, Reason: err.Error()}
@@ -51,7 +54,7 @@ func (c *conn) refresh() (*identity, error) {
 	if c.b.cfg.TrustDeviceID {
 		who.device = ""
 	}
-	who.principal.Source = c.peer.source
+	who.principal.Source = c.peer.Source
 	who.principal.ConnectAttributes = c.attributes
 	c.identity.Store(who)
 	return who, nil

@@ -30,7 +30,7 @@ func BenchmarkPublish(b *testing.B) {
 			}
 			const batch = 64
 			packets := bytes.Repeat(mqtt.AppendPublish(nil, mqtt.V311, &p), batch)
-			c := newConn(h.Broker, &loopConn{packets: packets, reads: b.N/batch + 1}, peer{remote: "bench"}, time.Now().Add(time.Hour))
+			c := newConn(h.Broker, &loopConn{packets: packets, reads: b.N/batch + 1}, Peer{Remote: "bench"}, time.Now().Add(time.Hour))
 			c.version, c.clientID, c.log, c.lane, c.connected = mqtt.V311, "bench", h.cfg.Log, new(iot.Lane), true
 			if _, err := c.refresh(); err != nil {
 				b.Fatal(err)
@@ -76,7 +76,7 @@ func BenchmarkRoute(b *testing.B) {
 	h := start(b, nil)
 	const subscribers = 200
 	for i := range subscribers {
-		c := newConn(h.Broker, &loopConn{}, peer{}, time.Time{})
+		c := newConn(h.Broker, &loopConn{}, Peer{}, time.Time{})
 		c.version, c.clientID, c.log = mqtt.V311, fmt.Sprint(i), h.cfg.Log
 		if _, err := c.refresh(); err != nil {
 			b.Fatal(err)

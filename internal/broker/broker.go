@@ -124,7 +124,8 @@ type Broker struct {
 	routings sync.Pool // of *routing
 	chunks   sync.Pool // of *[]byte, for writers
 
-	conns sync.WaitGroup
+	conns  sync.WaitGroup
+	guests guests
 }
 
 // New returns a Broker that serves nothing before Run. Errors wrap
@@ -185,6 +186,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	})
 	parts.Go(func() error {
 		b.watchRegistry(serving)
+		b.guests.end()
 		return nil
 	})
 	return errors.Join(parts.Wait(), b.awaitConns())

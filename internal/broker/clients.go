@@ -27,7 +27,7 @@ func (l *clients) add(c *conn, until time.Time) error {
 		if old == nil {
 			return nil
 		}
-		old.interrupt(&mqtt.Error{Code: mqtt.SessionTakenOver, Reason: "another connection took the client identifier, from " + c.peer.remote})
+		old.interrupt(&mqtt.Error{Code: mqtt.SessionTakenOver, Reason: "another connection took the client identifier, from " + c.peer.Remote})
 		select {
 		case <-old.done:
 			c.lane = old.lane
@@ -98,8 +98,8 @@ func (b *Broker) Clients() []ClientInfo {
 func (c *conn) info() ClientInfo {
 	info := ClientInfo{
 		ClientID:      c.clientID,
-		CertificateID: c.peer.certificate,
-		Remote:        c.peer.remote,
+		CertificateID: c.peer.Certificate,
+		Remote:        c.peer.Remote,
 		Version:       c.version.String(),
 		Since:         c.since,
 		Subscriptions: c.subs.list(),

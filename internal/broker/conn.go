@@ -20,7 +20,7 @@ import (
 type conn struct {
 	b    *Broker
 	nc   net.Conn
-	peer peer
+	peer Peer
 
 	// What CONNECT said, fixed before others can find the connection.
 	log        *slog.Logger
@@ -61,7 +61,7 @@ var (
 // errShuttingDown ends all connections when Run ends.
 var errShuttingDown error = &mqtt.Error{Code: mqtt.ServerShuttingDown, Reason: "the broker is stopping"}
 
-func newConn(b *Broker, nc net.Conn, p peer, connectBy time.Time) *conn {
+func newConn(b *Broker, nc net.Conn, p Peer, connectBy time.Time) *conn {
 	c := &conn{
 		b: b, nc: nc, peer: p, connectBy: connectBy,
 		interrupted: make(chan struct{}),
@@ -71,10 +71,17 @@ func newConn(b *Broker, nc net.Conn, p peer, connectBy time.Time) *conn {
 	return c
 }
 
-// serve serves the connection to its end. The caller holds a place in
-// b.arriving, which serve gives back.
+// serve serves the connection to its end, which ctx may bring: its cause, if
+// that is an *[mqtt.Error], is what the client is told. The caller holds a place
+// in b.arriving, which serve gives back.
 func (c *conn) serve(ctx context.Context) {
-	defer context.AfterFunc(ctx, func() { c.interrupt(errShuttingDown) })()
+	defer context.AfterFunc(ctx, func() {
+		why := errShuttingDown
+		if told, ok := errors.AsType[*mqtt.Error](context.Cause(ctx)); ok {
+			why = told
+		}
+		c.interrupt(why)
+	})()
 	err := c.admit()
 	<-c.b.arriving
 	if err == nil {
@@ -256,8 +263,8 @@ func (c *conn) linger() {
 func (c *conn) report(err error) {
 	if !c.connected {
 		c.b.metrics.refused.Inc()
-		c.b.notice("mqtt connection refused", c.peer.remote, err,
-			slog.String("client", c.clientID), slog.String("certificate", c.peer.certificate))
+		c.b.notice("mqtt connection refused", c.peer.Remote, err,
+			slog.String("client", c.clientID), slog.String("certificate", c.peer.Certificate))
 		return
 	}
 	c.b.metrics.connections.Dec()

@@ -30,7 +30,7 @@ func (c *conn) admit() error {
 	if err := c.authorizeConnect(); err != nil {
 		return err
 	}
-	c.log = c.b.cfg.Log.With("client", c.clientID, "remote", c.peer.remote)
+	c.log = c.b.cfg.Log.With("client", c.clientID, "remote", c.peer.Remote)
 	c.since = time.Now()
 	if err := c.b.clients.add(c, c.connectBy); err != nil {
 		return err
@@ -124,7 +124,7 @@ func (c *conn) welcome(connect *mqtt.Connect, assigned string) {
 	c.connected = true
 	c.b.metrics.connections.Inc()
 	c.log.Info("client connected", slog.String("version", c.version.String()),
-		slog.String("certificate", c.peer.certificate), slog.Duration("keep_alive", c.keepAlive))
+		slog.String("certificate", c.peer.Certificate), slog.Duration("keep_alive", c.keepAlive))
 }
 
 // connack says what the client gets of what it asked for, and what it cannot

@@ -97,7 +97,7 @@ func httpStatus(err error) int {
 
 // readMessage makes the message that a request asks to publish, if it may.
 func (b *Broker) readMessage(w http.ResponseWriter, r *http.Request) (*iot.Message, error) {
-	p := r.Context().Value(peerKey{}).(peer)
+	p := r.Context().Value(peerKey{}).(Peer)
 	name, err := topicOf(r.URL)
 	if err != nil {
 		return nil, err
@@ -119,8 +119,8 @@ func (b *Broker) readMessage(w http.ResponseWriter, r *http.Request) (*iot.Messa
 		return nil, fmt.Errorf("body: %w", err)
 	}
 	return &iot.Message{Topic: name, Payload: payload, QoS: qos, Origin: iot.Origin{
-		Principal: p.certificate,
-		Source:    p.source,
+		Principal: p.Certificate,
+		Source:    p.Source,
 		Protocol:  iot.ProtocolHTTP,
 		Arrived:   time.Now(),
 		Device:    device,
@@ -160,23 +160,23 @@ func qosOf(query url.Values) (byte, error) {
 // authorizeHTTP decides whether a certificate may publish now, and for which
 // device. A certificate without a thing, which has no client identifier here to
 // stand in, may report for a device named like its id only.
-func (b *Broker) authorizeHTTP(p peer, name string) (device string, err error) {
-	who, device, err := b.cfg.Registry.Identify(p.certificate, "")
+func (b *Broker) authorizeHTTP(p Peer, name string) (device string, err error) {
+	who, device, err := b.cfg.Registry.Identify(p.Certificate, "")
 	if err != nil {
 		return "", err
 	}
-	who.Source = p.source
+	who.Source = p.Source
 	decision := b.authorize(&who, policy.Publish, name)
 	switch {
 	case !decision.Allowed:
 		b.metrics.denied.WithLabelValues(string(policy.Publish)).Inc()
 		err := fmt.Errorf("publish to %q: %w: %s", name, iot.ErrDenied, decision.Reason)
-		b.notice("https publish denied", p.remote, err, slog.String("certificate", p.certificate))
+		b.notice("https publish denied", p.Remote, err, slog.String("certificate", p.Certificate))
 		return "", err
 	case b.cfg.TrustDeviceID:
 		return "", nil
 	case device == "":
-		return p.certificate, nil
+		return p.Certificate, nil
 	}
 	return device, nil
 }
@@ -209,7 +209,7 @@ type peerKey struct{}
 // from net/http, which would refuse AWS's ALPN name.
 type webConn struct {
 	net.Conn
-	peer peer
+	peer Peer
 }
 
 // handover is the listener of connections that others have accepted.

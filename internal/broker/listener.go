@@ -90,7 +90,7 @@ func (b *Broker) accept(ctx context.Context, d door) error {
 // handshake, does not stay on the stack of every idle one.
 func (b *Broker) welcome(ctx context.Context, nc net.Conn, d door) *conn {
 	by := time.Now().Add(b.limits.ConnectTimeout)
-	p := peer{remote: nc.RemoteAddr().String(), source: sourceOf(nc)}
+	p := Peer{Remote: nc.RemoteAddr().String(), Source: sourceOf(nc)}
 	if d.tls == nil {
 		return newConn(b, nc, p, by)
 	}
@@ -99,11 +99,11 @@ func (b *Broker) welcome(ctx context.Context, nc net.Conn, d door) *conn {
 		<-b.arriving
 		nc.Close()
 		b.metrics.handshakeFailures.Inc()
-		b.notice("tls handshake failed", p.remote, err)
+		b.notice("tls handshake failed", p.Remote, err)
 		return nil
 	}
 	state := tc.ConnectionState()
-	p.certificate = certificateID(state.PeerCertificates[0])
+	p.Certificate = certificateID(state.PeerCertificates[0])
 	if d.http || state.NegotiatedProtocol == alpnHTTP {
 		<-b.arriving
 		b.web.give(ctx, &webConn{Conn: tc, peer: p})
@@ -129,11 +129,13 @@ func (b *Broker) notice(message, remote string, err error, more ...slog.Attr) {
 	b.cfg.Log.LogAttrs(context.Background(), slog.LevelInfo, message, attrs...)
 }
 
-// peer is who is at the other end, as far as the network and TLS tell.
-type peer struct {
-	remote      string     // address and port
-	source      netip.Addr // zero when it is not an IP address
-	certificate string     // id; "" on plain listeners
+// Peer is who is at the other end, as far as the network, TLS and a signature tell.
+type Peer struct {
+	Remote      string     // address and port
+	Source      netip.Addr // zero when it is not an IP address
+	Certificate string     // id; "" without one
+	Principal   string     // access key of a signed connection; "" otherwise
+	Policies    []string   // names, for who has no certificate; nil is Config.PlainPolicy
 }
 
 func sourceOf(nc net.Conn) netip.Addr {

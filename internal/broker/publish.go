@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
@@ -125,8 +126,8 @@ func (c *conn) submit(p *mqtt.Publish, topic string, who *identity) error {
 		Properties: p.Properties,
 		Origin: iot.Origin{
 			ClientID:  c.clientID,
-			Principal: c.peer.certificate,
-			Source:    c.peer.source,
+			Principal: cmp.Or(c.peer.Certificate, c.peer.Principal),
+			Source:    c.peer.Source,
 			Protocol:  iot.ProtocolMQTT,
 			Arrived:   c.arrived,
 			Device:    who.device,
