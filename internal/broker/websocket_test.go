@@ -237,12 +237,21 @@ func (p policies) Authorize(who *iot.Principal, _ policy.Action, _ string) polic
 // that it came with, and one without by those of the plain listener.
 func TestPeerActsUnderItsPolicies(t *testing.T) {
 	asked := make(policies, 100)
-	h := start(t, func(c *Config) { c.Authorizer = asked })
+	submitted := make(chan *iot.Message, 1)
+	h := start(t, func(c *Config) {
+		c.Authorizer = asked
+		c.Ingester = ingesterFunc(func(m *iot.Message, _ *iot.Lane, _ iot.Receipt, _ uint64) { submitted <- m })
+	})
 	c, _, _ := h.open(operator, upgradeRequest("mqtt"))
 	c.connect(&mqtt.Connect{Version: mqtt.V311, ClientID: "a", CleanStart: true})
 	if got := <-asked; got != "SignedMqtt" {
 		t.Errorf("CONNECT is decided by %q", got)
 	}
+	c.publish("t", 0, "")
+	if from := (<-submitted).Origin; from.Principal != operator.Principal || from.Source.String() != "192.0.2.1" || from.Device != "" {
+		t.Errorf("the message comes from %+v", from)
+	}
+	<-asked
 	h.connect(mqtt.V311, "b")
 	if got := <-asked; got != DefaultPlainPolicy {
 		t.Errorf("CONNECT is decided by %q", got)
