@@ -2,10 +2,14 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"net"
 	"sync"
 	"time"
 )
+
+// errCrowded refuses a connection of another door.
+var errCrowded = errors.New("too many connections are being opened")
 
 // Serve serves MQTT on a connection that another door has accepted, until it
 // ends: with the client, with ctx (the client is told its cause if that is an
@@ -24,6 +28,7 @@ func (b *Broker) Serve(ctx context.Context, nc net.Conn, p Peer) {
 		c.serve(ctx)
 	default:
 		b.metrics.refused.Inc()
+		b.notice("mqtt connection refused", p.Remote, errCrowded)
 		nc.Close()
 	}
 }

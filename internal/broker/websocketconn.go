@@ -52,8 +52,8 @@ type webSocket struct {
 	idle       throttle
 	failed     error // what ended the reading
 
-	writing sync.Mutex // held while a frame is written
-	sealed  bool       // by writing: no frame may follow
+	writing chan struct{} // holds one element while a frame is written
+	sealed  bool          // by writing: no frame may follow
 
 	mu      sync.Mutex
 	until   time.Time // the deadline of writes
@@ -67,7 +67,7 @@ type webSocket struct {
 func newWebSocket(nc net.Conn, early []byte, timeout time.Duration, largest int, chunks *sync.Pool) *webSocket {
 	return &webSocket{
 		Conn: nc, early: early, timeout: timeout, largest: int64(largest), chunks: chunks,
-		status: ws.StatusNormalClosure,
+		writing: make(chan struct{}, 1), status: ws.StatusNormalClosure,
 	}
 }
 
@@ -281,8 +281,8 @@ func (s *webSocket) pong() {
 }
 
 func (s *webSocket) pongOnce() bool {
-	s.writing.Lock()
-	defer s.writing.Unlock()
+	s.writing <- struct{}{}
+	defer func() { <-s.writing }()
 	ping, ok := s.unanswered()
 	if ok {
 		s.write(ws.OpPong, ping) // one that fails seals the connection
@@ -308,12 +308,12 @@ func (s *webSocket) unanswered() (ping []byte, ok bool) {
 
 // Write implements [net.Conn]. What it is given becomes one binary frame.
 func (s *webSocket) Write(p []byte) (int, error) {
-	s.writing.Lock()
-	defer s.writing.Unlock()
+	s.writing <- struct{}{}
+	defer func() { <-s.writing }()
 	return s.write(ws.OpBinary, p)
 }
 
-// write writes a frame. The caller holds the lock.
+// write writes a frame. The caller has its place in writing.
 func (s *webSocket) write(op ws.OpCode, payload []byte) (int, error) {
 	if s.sealed {
 		return 0, net.ErrClosed
@@ -362,17 +362,15 @@ func (s *webSocket) SetDeadline(t time.Time) error {
 	return s.SetReadDeadline(t)
 }
 
-// CloseWrite sends the close frame, behind which nothing is written; it fails when
-// it cannot at once.
+// CloseWrite sends the close frame, behind which nothing is written. It takes
+// closeFrameTime at most, also when a frame is being written.
 func (s *webSocket) CloseWrite() error {
-	if !s.writing.TryLock() {
-		return io.ErrShortWrite // a frame is being written that the client does not take
-	}
-	defer s.writing.Unlock()
+	s.SetWriteDeadline(time.Now().Add(closeFrameTime))
+	s.writing <- struct{}{}
+	defer func() { <-s.writing }()
 	if s.sealed {
 		return net.ErrClosed
 	}
-	s.SetWriteDeadline(time.Now().Add(closeFrameTime))
 	_, err := s.write(ws.OpClose, s.closing())
 	s.sealed = true
 	return err
@@ -399,7 +397,7 @@ func (s *webSocket) closing() []byte {
 	return ws.NewCloseFrameBody(s.status, reason)
 }
 
-// Close implements [net.Conn]. It tells the client first, if it can at once.
+// Close implements [net.Conn]. It tells the client first, as CloseWrite does.
 func (s *webSocket) Close() error {
 	s.CloseWrite()
 	return s.Conn.Close()

@@ -268,18 +268,28 @@ func TestUnansweredPingsEndWithTheWriteTimeout(t *testing.T) {
 	})
 }
 
-// TestClosingAWebSocketThatIsNotReadTakesATenthOfASecond at most.
-func TestClosingAWebSocketThatIsNotReadTakesATenthOfASecond(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ours, theirs := net.Pipe()
-		defer ours.Close()
-		s := socketOn(theirs, "", 1000)
-		begun := time.Now()
-		s.Close()
-		if took := time.Since(begun); took != closeFrameTime {
-			t.Errorf("closing took %v, want %v", took, closeFrameTime)
-		}
-	})
+// TestClosingAWebSocketTakesNoLongerThanItMay when the client does not read,
+// whether or not a frame is being written.
+func TestClosingAWebSocketTakesNoLongerThanItMay(t *testing.T) {
+	for _, pinged := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			ours, theirs := net.Pipe()
+			s := socketOn(theirs, "", 1000)
+			if pinged {
+				go ours.Write(sent(wsFrame(ws.OpPing, true, ""), wsFrame(ws.OpBinary, true, "a")))
+				if _, err := s.Read(make([]byte, 9)); err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait() // until the pong is being written
+			}
+			begun := time.Now()
+			s.Close()
+			if took := time.Since(begun); took != closeFrameTime {
+				t.Errorf("pinged %v: closing took %v, want %v", pinged, took, closeFrameTime)
+			}
+			ours.Close()
+		})
+	}
 }
 
 // TestReadDeadlinePassesWithinAFrame: reading goes on where it was.
