@@ -134,7 +134,8 @@ type Broker struct {
 	routings sync.Pool // of *routing
 	chunks   sync.Pool // of *[]byte, for writers
 
-	conns sync.WaitGroup
+	conns  sync.WaitGroup
+	guests guests
 }
 
 // New returns a Broker with the stored sessions, which serves nothing before Run.
@@ -197,6 +198,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	})
 	parts.Go(func() error {
 		b.watchRegistry(serving)
+		b.guests.end()
 		return nil
 	})
 	parts.Go(func() error {

@@ -83,10 +83,17 @@ func newConn(b *Broker, nc net.Conn, p Peer, connectBy time.Time) *conn {
 	return c
 }
 
-// serve serves the connection to its end. The caller holds a place in
-// b.arriving, which serve gives back.
+// serve serves the connection to its end, which ctx may bring: its cause, if
+// that is an *[mqtt.Error], is what the client is told. The caller holds a place
+// in b.arriving, which serve gives back.
 func (c *conn) serve(ctx context.Context) {
-	defer context.AfterFunc(ctx, func() { c.interrupt(errShuttingDown) })()
+	defer context.AfterFunc(ctx, func() {
+		why := errShuttingDown
+		if told, ok := errors.AsType[*mqtt.Error](context.Cause(ctx)); ok {
+			why = told
+		}
+		c.interrupt(why)
+	})()
 	err := c.admit()
 	<-c.b.arriving
 	if err == nil {

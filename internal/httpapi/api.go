@@ -1,6 +1,7 @@
 // Package httpapi is the gateway's HTTP door: the query API of the guide
 // (GET /prod/iotdata), the dashboard's files and the API behind it, health, and
-// the operator's session. The WebSocket at /prod is a handler that it is given.
+// the operator's session. The WebSockets at /prod and /mqtt are handlers that it is
+// given.
 //
 // It stores nothing and decides nothing about readings; what it shows comes
 // through the small interfaces of [Config]. Who may query readings is decided by
@@ -33,6 +34,7 @@ type Config struct {
 	TLS      *tls.Config  // nil serves plain HTTP
 
 	WebSocket http.Handler // GET /prod with an upgrade
+	MQTT      http.Handler // GET /mqtt with an upgrade; nil: there is none
 	// IoTData returns what answers GET /prod/iotdata in the place of the built-in
 	// FetchIoTData; nil, or what returns nil: nothing does.
 	IoTData func() http.Handler
@@ -161,6 +163,9 @@ func New(cfg Config) (*API, error) {
 func (a *API) routes(files http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/prod", a.cfg.WebSocket)
+	if a.cfg.MQTT != nil {
+		mux.Handle("/mqtt", a.cfg.MQTT)
+	}
 	mux.Handle("/prod/iotdata", a.cors(a.reading(a.serveIoTData)))
 
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })

@@ -42,8 +42,9 @@ func BasicDocument(acct iot.Account) string {
 	return strings.ReplaceAll(document, "ARN:", acct.ARN("iot", ""))
 }
 
-// PlainDocument allows every iot: action on everything: the policy PlainMqtt,
-// under which clients of the listener without certificates act.
+// PlainDocument allows every iot: action on everything: the policies PlainMqtt and
+// SignedMqtt begin with it, under which clients without certificates act: those of
+// the plain listener, and those who signed with the operator's access key.
 func PlainDocument() string {
 	return `{
   "Version": "2012-10-17",

@@ -18,6 +18,7 @@ type gate struct {
 	readers            *auth.Gate
 	iam                *auth.IAM
 	connects, requests *auth.Throttle
+	refused            func(reason string) // counts what showed no good token or signature
 }
 
 // request decides about a query of readings. The throttle comes first: it costs
@@ -75,11 +76,12 @@ func (s *Server) buildGate() error {
 	if err != nil {
 		return err
 	}
+	s.gate.refused = func(reason string) { unauthorized.WithLabelValues(reason).Inc() }
 	cfg := auth.GateConfig{
 		// The HTTP door, which has the sessions, is built later.
 		Operator: func(r *http.Request) bool { return s.http.Operator(r) },
 		Open:     s.access() == awsapi.GatewayOpen,
-		Refused:  func(reason string) { unauthorized.WithLabelValues(reason).Inc() },
+		Refused:  s.gate.refused,
 	}
 	if s.gate.iam, err = auth.NewIAM(auth.IAMConfig{Region: s.cfg.Account.Region, Secret: s.secret}); err != nil {
 		return err

@@ -17,6 +17,7 @@ import (
 const (
 	BasicPolicy  = "IoTBasicPolicy"   // what provisioned devices may do
 	PlainPolicy  = "PlainMqtt"        // what clients of the plain listener may do
+	SignedPolicy = "SignedMqtt"       // what clients of MQTT over WebSocket, signed with the access key, may do
 	GuideRule    = "SendToLambdaRule" // hands readings to ProcessIoTData
 	GuideTopic   = "sensor/data"
 	guideSQL     = "SELECT * FROM '" + GuideTopic + "'"
