@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/fieldline-iot/fieldline/bench/process"
+)
+
+// subject is the broker that the others are compared with.
+const subject = "fieldline"
+
+// broker is a program under measurement.
+type broker struct {
+	name string
+	// start starts it afresh, with a listener for mutual TLS or a plain one.
+	start func(ctx context.Context, secure bool) (*process.Process, error)
+	// fleet is the devices that its secure listener knows.
+	fleet func(ctx context.Context) (*fleet, error)
+}
+
+// newBrokers are the brokers to measure, fieldline last. Programs that are built
+// for it, and all certificates, are in dir.
+func newBrokers(ctx context.Context, s settings, dir string) ([]broker, error) {
+	p := &peers{dir: dir}
+	devices := sync.OnceValues(func() (*fleet, error) { return newFleet(dir, s.idle) })
+	fleet := func(context.Context) (*fleet, error) { return devices() }
+	known := []broker{
+		{"mosquitto", p.mosquitto(s.mosquitto), fleet},
+		{"mochi", p.mochi, fleet},
+		{"nats", p.nats, fleet},
+		{"forwarder", p.forwarder, nil},
+	}
+	var brokers []broker
+	for _, name := range strings.FieldsFunc(s.peers, func(r rune) bool { return r == ',' }) {
+		i := slices.IndexFunc(known, func(b broker) bool { return b.name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("-peers: there is no %q, only mosquitto, mochi, nats and forwarder", name)
+		}
+		brokers = append(brokers, known[i])
+		if program, ours := programs()[name]; ours {
+			if err := build(ctx, p.program(name), program); err != nil {
+				return nil, err
+			}
+		}
+	}
+	f := newFieldline(s, dir)
+	return append(brokers, broker{subject, f.start, f.fleet}), nil
+}
+
+// programs are the packages of the peers that are built here; their versions are
+// go.mod's.
+func programs() map[string]string {
+	return map[string]string{
+		"mochi":     "github.com/fieldline-iot/fieldline/bench/mqtt/mochi",
+		"nats":      "github.com/nats-io/nats-server/v2",
+		"forwarder": "github.com/fieldline-iot/fieldline/bench/mqtt/forward",
+	}
+}
+
+func build(ctx context.Context, path, program string) error {
+	fmt.Fprintln(os.Stderr, "building", program)
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", path, program)
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("building %s: %w\n%s", program, err, text)
+	}
+	return nil
+}
+
+// peers starts the others' brokers.
+type peers struct{ dir string }
+
+func (p *peers) program(name string) string { return filepath.Join(p.dir, name) }
+
+func (p *peers) mosquitto(path string) func(ctx context.Context, secure bool) (*process.Process, error) {
+	return func(ctx context.Context, secure bool) (*process.Process, error) {
+		return launch(func(dir, host, port string) (*exec.Cmd, error) {
+			// user root: it reads the certificates as whom it was started by.
+			config := fmt.Sprintf("user root\nlistener %s %s\nallow_anonymous true\nmax_inflight_messages 0\nmax_queued_messages 0\nset_tcp_nodelay true\n", port, host)
+			if secure {
+				config += fmt.Sprintf("cafile %s\ncertfile %s\nkeyfile %s\nrequire_certificate true\n", p.program(rootFile), p.program(serverFile), p.program(keyFile))
+			}
+			file := filepath.Join(dir, "mosquitto.conf")
+			return exec.CommandContext(ctx, path, "-c", file), os.WriteFile(file, []byte(config), 0o600)
+		})
+	}
+}
+
+func (p *peers) mochi(ctx context.Context, secure bool) (*process.Process, error) {
+	return launch(func(_, host, port string) (*exec.Cmd, error) {
+		args := []string{"-addr", net.JoinHostPort(host, port)}
+		if secure {
+			args = append(args, "-root", p.program(rootFile), "-cert", p.program(serverFile), "-key", p.program(keyFile))
+		}
+		return exec.CommandContext(ctx, p.program("mochi"), args...), nil
+	})
+}
+
+// nats has JetStream on a folder of its own, with its defaults: it syncs every
+// two minutes. Its bound of unacknowledged deliveries is raised above the load.
+func (p *peers) nats(ctx context.Context, secure bool) (*process.Process, error) {
+	return launch(func(dir, host, port string) (*exec.Cmd, error) {
+		config := fmt.Sprintf("server_name: bench\nlisten: \"127.0.0.1:-1\"\njetstream { store_dir: %q }\nmqtt {\n  host: %q\n  port: %s\n  max_ack_pending: 60000\n", filepath.Join(dir, "jetstream"), host, port)
+		if secure {
+			config += fmt.Sprintf("  tls { ca_file: %q, cert_file: %q, key_file: %q, verify: true }\n", p.program(rootFile), p.program(serverFile), p.program(keyFile))
+		}
+		file := filepath.Join(dir, "nats.conf")
+		return exec.CommandContext(ctx, p.program("nats"), "-c", file), os.WriteFile(file, []byte(config+"}\n"), 0o600)
+	})
+}
+
+func (p *peers) forwarder(ctx context.Context, _ bool) (*process.Process, error) {
+	return launch(func(_, host, port string) (*exec.Cmd, error) {
+		return exec.CommandContext(ctx, p.program("forwarder"), "-addr", net.JoinHostPort(host, port)), nil
+	})
+}
+
+// launch starts a program that listens where it is told to, in a folder of its
+// own; it is ready once it accepts.
+func launch(command func(dir, host, port string) (*exec.Cmd, error)) (*process.Process, error) {
+	dir, err := os.MkdirTemp("", "bench-broker-")
+	if err != nil {
+		return nil, err
+	}
+	addr, err := process.FreeAddr()
+	if err != nil {
+		return nil, err
+	}
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	cmd, err := command(dir, host, port)
+	if err != nil {
+		return nil, err
+	}
+	return process.Start(cmd, dir, func() (string, bool) {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			return "", false
+		}
+		return addr, c.Close() == nil
+	})
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+)
+
+// none stands in a table for what a broker cannot do.
+const none = "–"
+
+// report is a sequence of Markdown tables; scenarios with the same columns share
+// one.
+type report struct {
+	tables []table
+}
+
+type table struct {
+	columns []string
+	rows    [][]string
+}
+
+// add adds a row for each broker: the medians of its rounds, the lowest and
+// highest of the first column, and how many times that fieldline's is.
+func (r *report) add(sc scenario, brokers []broker, results map[string][][]float64) {
+	if n := len(r.tables); n == 0 || !slices.Equal(r.tables[n-1].columns, sc.columns) {
+		r.tables = append(r.tables, table{columns: sc.columns})
+	}
+	t := &r.tables[len(r.tables)-1]
+	for i, b := range brokers {
+		row := []string{"", b.name}
+		if i == 0 {
+			row[0] = sc.name
+		}
+		t.rows = append(t.rows, append(row, cells(len(sc.columns), results[b.name], results[subject])...))
+	}
+}
+
+// cells are the medians, the range and the ratio of one broker's rounds.
+func cells(columns int, rounds, ours [][]float64) []string {
+	if len(rounds) == 0 {
+		return slices.Repeat([]string{none}, columns+2)
+	}
+	var row []string
+	for c := range columns {
+		row = append(row, number(median(rounds, c)))
+	}
+	first := column(rounds, 0)
+	row = append(row, number(first[0])+" to "+number(first[len(first)-1]))
+	if len(ours) == 0 {
+		return append(row, none)
+	}
+	return append(row, fmt.Sprintf("%.2f", median(ours, 0)/median(rounds, 0)))
+}
+
+// column is a value of all rounds, in order of size.
+func column(rounds [][]float64, c int) []float64 {
+	values := make([]float64, len(rounds))
+	for i, r := range rounds {
+		values[i] = r[c]
+	}
+	slices.Sort(values)
+	return values
+}
+
+func median(rounds [][]float64, c int) float64 {
+	values := column(rounds, c)
+	return values[len(values)/2]
+}
+
+// number has as many digits as mean something.
+func number(v float64) string {
+	switch {
+	case v >= 100:
+		return fmt.Sprintf("%.0f", v)
+	case v >= 10:
+		return fmt.Sprintf("%.1f", v)
+	default:
+		return fmt.Sprintf("%.2f", v)
+	}
+}
+
+func (r *report) write(w io.Writer) error {
+	for _, t := range r.tables {
+		aligned := tabwriter.NewWriter(w, 0, 0, 1, ' ', 0)
+		head := append(append([]string{"scenario", "broker"}, t.columns...), t.columns[0]+", lowest to highest", subject+" ÷ it")
+		rule := slices.Repeat([]string{"---"}, len(head))
+		for _, row := range append([][]string{head, rule}, t.rows...) {
+			fmt.Fprintf(aligned, "| %s\t|\n", strings.Join(row, "\t| "))
+		}
+		if err := aligned.Flush(); err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintln(w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
