@@ -19,7 +19,8 @@ const subject = "fieldline"
 
 // broker is a program under measurement.
 type broker struct {
-	name string
+	name    string
+	version string // where it has one
 	// start starts it afresh, with a listener for mutual TLS or a plain one.
 	start func(ctx context.Context, secure bool) (*process.Process, error)
 	// fleet is the devices that its secure listener knows.
@@ -33,10 +34,10 @@ func newBrokers(ctx context.Context, s settings, dir string) ([]broker, error) {
 	devices := sync.OnceValues(func() (*fleet, error) { return newFleet(dir, s.idle) })
 	fleet := func(context.Context) (*fleet, error) { return devices() }
 	known := []broker{
-		{"mosquitto", p.mosquitto(s.mosquitto), fleet},
-		{"mochi", p.mochi, fleet},
-		{"nats", p.nats, fleet},
-		{"forwarder", p.forwarder, nil},
+		{name: "mosquitto", start: p.mosquitto(s.mosquitto), fleet: fleet},
+		{name: "mochi", start: p.mochi, fleet: fleet},
+		{name: "nats", start: p.nats, fleet: fleet},
+		{name: "forwarder", start: p.forwarder},
 	}
 	var brokers []broker
 	for _, name := range strings.FieldsFunc(s.peers, func(r rune) bool { return r == ',' }) {
@@ -44,24 +45,37 @@ func newBrokers(ctx context.Context, s settings, dir string) ([]broker, error) {
 		if i < 0 {
 			return nil, fmt.Errorf("-peers: there is no %q, only mosquitto, mochi, nats and forwarder", name)
 		}
-		brokers = append(brokers, known[i])
-		if program, ours := programs()[name]; ours {
-			if err := build(ctx, p.program(name), program); err != nil {
-				return nil, err
-			}
+		b := known[i]
+		var err error
+		if b.version, err = p.prepare(ctx, name, s); err != nil {
+			return nil, err
 		}
+		brokers = append(brokers, b)
 	}
 	f := newFieldline(s, dir)
-	return append(brokers, broker{subject, f.start, f.fleet}), nil
+	return append(brokers, broker{name: subject, start: f.start, fleet: f.fleet}), nil
 }
 
-// programs are the packages of the peers that are built here; their versions are
-// go.mod's.
-func programs() map[string]string {
-	return map[string]string{
-		"mochi":     "github.com/fieldline-iot/fieldline/bench/mqtt/mochi",
-		"nats":      "github.com/nats-io/nats-server/v2",
-		"forwarder": "github.com/fieldline-iot/fieldline/bench/mqtt/forward",
+// prepare builds a peer, unless it is mosquitto, and returns its version, which
+// is go.mod's.
+func (p *peers) prepare(ctx context.Context, name string, s settings) (version string, err error) {
+	const here = "github.com/fieldline-iot/fieldline/bench/mqtt"
+	switch name {
+	case "mosquitto":
+		return mosquittoVersion(ctx, s.mosquitto)
+	case "mochi":
+		if err := build(ctx, p.program(name), here+"/mochi"); err != nil {
+			return "", err
+		}
+		return moduleVersion(p.program(name), "github.com/mochi-mqtt/server/v2")
+	case "nats":
+		const server = "github.com/nats-io/nats-server/v2" // its own main
+		if err := build(ctx, p.program(name), server); err != nil {
+			return "", err
+		}
+		return moduleVersion(p.program(name), server)
+	default:
+		return "", build(ctx, p.program(name), here+"/forward")
 	}
 }
 
