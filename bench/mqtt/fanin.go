@@ -13,7 +13,7 @@ type fanIn struct {
 	s          settings
 }
 
-func (f fanIn) run(ctx context.Context, d dialer, pid int) ([]float64, error) {
+func (f fanIn) run(ctx context.Context, d dialer, r running) ([]float64, error) {
 	l := newLoad()
 	defer l.close()
 	conn, err := d.connect(ctx, session{"subscriber", f.persistent})
@@ -56,5 +56,5 @@ func (f fanIn) run(ctx context.Context, d dialer, pid int) ([]float64, error) {
 			return waiting.send(conn)
 		},
 	})
-	return l.measure(ctx, f.s, pid, 1)
+	return l.measure(ctx, f.s, r, 1)
 }

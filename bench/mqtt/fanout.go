@@ -12,7 +12,7 @@ type fanOut struct {
 	s   settings
 }
 
-func (f fanOut) run(ctx context.Context, d dialer, pid int) ([]float64, error) {
+func (f fanOut) run(ctx context.Context, d dialer, r running) ([]float64, error) {
 	l := newLoad()
 	defer l.close()
 	copies := int64(f.s.subscribers)
@@ -31,7 +31,7 @@ func (f fanOut) run(ctx context.Context, d dialer, pid int) ([]float64, error) {
 		}
 		l.read(countDeliveries(conn, p))
 	}
-	return l.measure(ctx, f.s, pid, copies)
+	return l.measure(ctx, f.s, r, copies)
 }
 
 // countDeliveries reads one subscriber. Its buffer holds more than a window.

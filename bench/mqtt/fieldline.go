@@ -36,10 +36,10 @@ func newFieldline(s settings, dir string) *fieldline {
 
 func (f *fieldline) fleet(context.Context) (*fleet, error) { return f.enroll() }
 
-func (f *fieldline) start(ctx context.Context, secure bool) (*process.Process, error) {
+func (f *fieldline) start(ctx context.Context, secure bool) (r running, err error) {
 	dir, err := os.MkdirTemp("", "bench-broker-")
 	if err != nil {
-		return nil, err
+		return r, err
 	}
 	var args []string
 	if f.s.cpuProfile != "" {
@@ -54,7 +54,7 @@ func (f *fieldline) start(ctx context.Context, secure bool) (*process.Process, e
 	}
 	// Not os.CopyFS: it would let others read the keys, and fieldline not start.
 	if text, err := exec.CommandContext(ctx, "cp", "-a", f.data, data).CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("copying the data folder: %w\n%s", err, text)
+		return r, fmt.Errorf("copying the data folder: %w\n%s", err, text)
 	}
 	return f.up(ctx, dir, data, func(a addresses) string { return a.Device }, args...)
 }
@@ -63,13 +63,13 @@ func (f *fieldline) start(ctx context.Context, secure bool) (*process.Process, e
 type addresses struct{ MQTT, Device, Control string }
 
 // up starts the server; dir is removed when it stops.
-func (f *fieldline) up(ctx context.Context, dir, data string, which func(addresses) string, args ...string) (*process.Process, error) {
+func (f *fieldline) up(ctx context.Context, dir, data string, which func(addresses) string, args ...string) (r running, err error) {
 	file := filepath.Join(dir, "ready.json")
 	cmd := exec.CommandContext(ctx, f.s.fieldline, append([]string{
 		"up", "--data", data, "--ready-file", file, "--log-level", "warn",
 		"--device-addr", "127.0.0.1:0", "--device-https-addr", "127.0.0.1:0", "--gateway-addr", "127.0.0.1:0", "--control-addr", "127.0.0.1:0",
 	}, args...)...)
-	return process.Start(cmd, dir, func() (string, bool) {
+	r.Process, err = process.Start(cmd, dir, func() (string, bool) {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			return "", false
@@ -78,8 +78,10 @@ func (f *fieldline) up(ctx context.Context, dir, data string, which func(address
 		if json.Unmarshal(text, &a) != nil {
 			return "", false
 		}
+		r.metrics = "http://" + a.Control + "/metrics"
 		return which(a), which(a) != ""
 	})
+	return r, err
 }
 
 // newFleet makes the data folder that knows n things, each with a certificate

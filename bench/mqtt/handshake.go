@@ -15,12 +15,12 @@ type handshake struct {
 	s       settings
 }
 
-func (h handshake) run(ctx context.Context, d dialer, pid int) ([]float64, error) {
+func (h handshake) run(ctx context.Context, d dialer, r running) ([]float64, error) {
 	var next atomic.Int64
 	if err := h.dial(ctx, d, &next, h.s.duration/4); err != nil {
 		return nil, fmt.Errorf("warming up: %w", err)
 	}
-	u, err := startUsage(pid)
+	u, err := startUsage(r)
 	if err != nil {
 		return nil, err
 	}
@@ -28,8 +28,8 @@ func (h handshake) run(ctx context.Context, d dialer, pid int) ([]float64, error
 	if err := h.dial(ctx, d, &next, h.s.duration); err != nil {
 		return nil, err
 	}
-	rate, cpu, err := u.since(next.Load() - warm)
-	return []float64{cpu, rate}, err
+	c, err := u.since(next.Load() - warm)
+	return []float64{c.cpu, c.perSecond}, err
 }
 
 func (h handshake) dial(ctx context.Context, d dialer, next *atomic.Int64, duration time.Duration) error {

@@ -15,9 +15,9 @@ type idle struct{ s settings }
 
 const connectors = 16 // connections that are being made at once
 
-func (i idle) run(ctx context.Context, d dialer, pid int) ([]float64, error) {
+func (i idle) run(ctx context.Context, d dialer, r running) ([]float64, error) {
 	time.Sleep(i.s.settle / 3)
-	before, err := process.RSS(pid)
+	before, err := process.RSS(r.PID)
 	if err != nil {
 		return nil, err
 	}
@@ -36,7 +36,7 @@ func (i idle) run(ctx context.Context, d dialer, pid int) ([]float64, error) {
 		return nil, err
 	}
 	time.Sleep(i.s.settle)
-	after, err := process.RSS(pid)
+	after, err := process.RSS(r.PID)
 	if err != nil {
 		return nil, err
 	}

@@ -15,7 +15,7 @@ import (
 // to the read that brings it to the subscriber.
 type paced struct{ s settings }
 
-func (p paced) run(ctx context.Context, d dialer, pid int) ([]float64, error) {
+func (p paced) run(ctx context.Context, d dialer, r running) ([]float64, error) {
 	l := newLoad()
 	defer l.close()
 	conn, err := d.connect(ctx, session{client: "subscriber"})
@@ -36,7 +36,7 @@ func (p paced) run(ctx context.Context, d dialer, pid int) ([]float64, error) {
 	if err := p.publish(ctx, l, pub, t, warm); err != nil {
 		return nil, fmt.Errorf("warming up: %w", err)
 	}
-	u, err := startUsage(pid)
+	u, err := startUsage(r)
 	if err != nil {
 		return nil, err
 	}
@@ -44,9 +44,9 @@ func (p paced) run(ctx context.Context, d dialer, pid int) ([]float64, error) {
 	if err := p.publish(ctx, l, pub, t, n); err != nil {
 		return nil, err
 	}
-	rate, cpu, err := u.since(n)
+	c, err := u.since(n)
 	slices.Sort(t.took) // the last of them has been counted, so the reader is done
-	return []float64{percentile(t.took, 50), percentile(t.took, 99), rate, cpu}, err
+	return []float64{percentile(t.took, 50), percentile(t.took, 99), c.perSecond, c.cpu}, err
 }
 
 func (p paced) messages(d time.Duration) int64 {

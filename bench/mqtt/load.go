@@ -177,7 +177,7 @@ func (l *load) send(ctx context.Context, each int64, d time.Duration) (messages 
 
 // measure warms the broker up, loads it, and returns deliveries a second and
 // what each cost the broker.
-func (l *load) measure(ctx context.Context, s settings, pid int, copies int64) ([]float64, error) {
+func (l *load) measure(ctx context.Context, s settings, r running, copies int64) ([]float64, error) {
 	each := int64(1) << 62
 	if s.messages > 0 {
 		each = max(1, s.messages/copies/int64(len(l.publishers)))
@@ -185,7 +185,7 @@ func (l *load) measure(ctx context.Context, s settings, pid int, copies int64) (
 	if _, err := l.send(ctx, max(1, each/10), s.duration/4); err != nil {
 		return nil, fmt.Errorf("warming up: %w", err)
 	}
-	u, err := startUsage(pid)
+	u, err := startUsage(r)
 	if err != nil {
 		return nil, err
 	}
@@ -193,6 +193,6 @@ func (l *load) measure(ctx context.Context, s settings, pid int, copies int64) (
 	if err != nil {
 		return nil, err
 	}
-	rate, cpu, err := u.since(sent * copies)
-	return []float64{rate, cpu}, err
+	c, err := u.since(sent * copies)
+	return []float64{c.perSecond, c.cpu, c.allocations}, err
 }

@@ -22,9 +22,15 @@ type broker struct {
 	name    string
 	version string // where it has one
 	// start starts it afresh, with a listener for mutual TLS or a plain one.
-	start func(ctx context.Context, secure bool) (*process.Process, error)
+	start func(ctx context.Context, secure bool) (running, error)
 	// fleet is the devices that its secure listener knows.
 	fleet func(ctx context.Context) (*fleet, error)
+}
+
+// running is a broker that has been started.
+type running struct {
+	*process.Process
+	metrics string // where it tells its allocations; "" where it does not
 }
 
 // newBrokers are the brokers to measure, fieldline last. Programs that are built
@@ -93,8 +99,8 @@ type peers struct{ dir string }
 
 func (p *peers) program(name string) string { return filepath.Join(p.dir, name) }
 
-func (p *peers) mosquitto(path string) func(ctx context.Context, secure bool) (*process.Process, error) {
-	return func(ctx context.Context, secure bool) (*process.Process, error) {
+func (p *peers) mosquitto(path string) func(ctx context.Context, secure bool) (running, error) {
+	return func(ctx context.Context, secure bool) (running, error) {
 		return launch(func(dir, host, port string) (*exec.Cmd, error) {
 			// user root: it reads the certificates as whom it was started by.
 			config := fmt.Sprintf("user root\nlistener %s %s\nallow_anonymous true\nmax_inflight_messages 0\nmax_queued_messages 0\nset_tcp_nodelay true\n", port, host)
@@ -107,7 +113,7 @@ func (p *peers) mosquitto(path string) func(ctx context.Context, secure bool) (*
 	}
 }
 
-func (p *peers) mochi(ctx context.Context, secure bool) (*process.Process, error) {
+func (p *peers) mochi(ctx context.Context, secure bool) (running, error) {
 	return launch(func(_, host, port string) (*exec.Cmd, error) {
 		args := []string{"-addr", net.JoinHostPort(host, port)}
 		if secure {
@@ -119,7 +125,7 @@ func (p *peers) mochi(ctx context.Context, secure bool) (*process.Process, error
 
 // nats has JetStream on a folder of its own, with its defaults: it syncs every
 // two minutes. Its bound of unacknowledged deliveries is raised above the load.
-func (p *peers) nats(ctx context.Context, secure bool) (*process.Process, error) {
+func (p *peers) nats(ctx context.Context, secure bool) (running, error) {
 	return launch(func(dir, host, port string) (*exec.Cmd, error) {
 		config := fmt.Sprintf("server_name: bench\nlisten: \"127.0.0.1:-1\"\njetstream { store_dir: %q }\nmqtt {\n  host: %q\n  port: %s\n  max_ack_pending: 60000\n", filepath.Join(dir, "jetstream"), host, port)
 		if secure {
@@ -130,7 +136,7 @@ func (p *peers) nats(ctx context.Context, secure bool) (*process.Process, error)
 	})
 }
 
-func (p *peers) forwarder(ctx context.Context, _ bool) (*process.Process, error) {
+func (p *peers) forwarder(ctx context.Context, _ bool) (running, error) {
 	return launch(func(_, host, port string) (*exec.Cmd, error) {
 		return exec.CommandContext(ctx, p.program("forwarder"), "-addr", net.JoinHostPort(host, port)), nil
 	})
@@ -138,28 +144,29 @@ func (p *peers) forwarder(ctx context.Context, _ bool) (*process.Process, error)
 
 // launch starts a program that listens where it is told to, in a folder of its
 // own; it is ready once it accepts.
-func launch(command func(dir, host, port string) (*exec.Cmd, error)) (*process.Process, error) {
+func launch(command func(dir, host, port string) (*exec.Cmd, error)) (r running, err error) {
 	dir, err := os.MkdirTemp("", "bench-broker-")
 	if err != nil {
-		return nil, err
+		return r, err
 	}
 	addr, err := process.FreeAddr()
 	if err != nil {
-		return nil, err
+		return r, err
 	}
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
-		return nil, err
+		return r, err
 	}
 	cmd, err := command(dir, host, port)
 	if err != nil {
-		return nil, err
+		return r, err
 	}
-	return process.Start(cmd, dir, func() (string, bool) {
+	r.Process, err = process.Start(cmd, dir, func() (string, bool) {
 		c, err := net.Dial("tcp", addr)
 		if err != nil {
 			return "", false
 		}
 		return addr, c.Close() == nil
 	})
+	return r, err
 }

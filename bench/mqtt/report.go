@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -73,6 +74,8 @@ func median(rounds [][]float64, c int) float64 {
 // number has as many digits as mean something.
 func number(v float64) string {
 	switch {
+	case math.IsNaN(v):
+		return none
 	case v >= 100:
 		return fmt.Sprintf("%.0f", v)
 	case v >= 10:

@@ -7,9 +7,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"time"
-
-	"github.com/fieldline-iot/fieldline/bench/process"
 )
 
 // scenario is what a broker is put through, and what is measured of it.
@@ -18,7 +15,7 @@ type scenario struct {
 	columns []string // of the values that run returns; the first is compared
 	secure  bool     // over mutual TLS
 	without []string // brokers that cannot
-	run     func(ctx context.Context, d dialer, pid int) ([]float64, error)
+	run     func(ctx context.Context, d dialer, r running) ([]float64, error)
 }
 
 // The topics of the scenarios: durable has a rule on fieldline that stores.
@@ -29,8 +26,8 @@ const (
 
 func scenarios(s settings) []scenario {
 	in, out := fmt.Sprintf("fan-in %d→1", s.publishers), fmt.Sprintf("fan-out 1→%d", s.subscribers)
-	perMessage := []string{"msg/s", "CPU µs/msg"}
-	perDelivery := []string{"deliveries/s", "CPU µs/delivery"}
+	perMessage := []string{"msg/s", "CPU µs/msg", "allocations/msg"}
+	perDelivery := []string{"deliveries/s", "CPU µs/delivery", "allocations/delivery"}
 	latency := []string{"p50 µs", "p99 µs", "msg/s", "CPU µs/msg"}
 	memory := []string{"KB RSS/connection"}
 	perConnection := []string{"CPU µs/connection", "connections/s"}
@@ -85,12 +82,12 @@ func (sc scenario) measureOnce(ctx context.Context, b broker) (values []float64,
 			return nil, err
 		}
 	}
-	running, err := b.start(ctx, sc.secure)
+	r, err := b.start(ctx, sc.secure)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, running.Stop()) }()
-	return sc.run(ctx, dialer{running.Addr, f}, running.PID)
+	defer func() { err = errors.Join(err, r.Stop()) }()
+	return sc.run(ctx, dialer{r.Addr, f}, r)
 }
 
 func (sc scenario) describe(values []float64) string {
@@ -99,30 +96,4 @@ func (sc scenario) describe(values []float64) string {
 		parts[i] = number(v) + " " + sc.columns[i]
 	}
 	return strings.Join(parts, ", ")
-}
-
-// usage is the processor time of a process from a moment on.
-type usage struct {
-	pid    int
-	start  time.Time
-	before time.Duration
-}
-
-func startUsage(pid int) (usage, error) {
-	before, err := process.CPUTime(pid)
-	return usage{pid, time.Now(), before}, err
-}
-
-// since returns how many of n things were done a second, and the processor time
-// of each in µs.
-func (u usage) since(n int64) (perSecond, cpu float64, err error) {
-	took := time.Since(u.start)
-	after, err := process.CPUTime(u.pid)
-	if err != nil {
-		return 0, 0, err
-	}
-	if n == 0 {
-		return 0, 0, errors.New("nothing was done in the time given")
-	}
-	return float64(n) / took.Seconds(), float64((after - u.before).Microseconds()) / float64(n), nil
 }
