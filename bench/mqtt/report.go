@@ -23,8 +23,12 @@ type table struct {
 	rows    [][]string
 }
 
+// compared is how many columns, at most, fieldline's ratio to a peer is shown of.
+const compared = 2
+
 // add adds a row for each broker: the medians of its rounds, the lowest and
-// highest of the first column, and how many times that fieldline's is.
+// highest of the first column, and how many times the first columns fieldline's
+// are.
 func (r *report) add(sc scenario, brokers []broker, results map[string][][]float64) {
 	if n := len(r.tables); n == 0 || !slices.Equal(r.tables[n-1].columns, sc.columns) {
 		r.tables = append(r.tables, table{columns: sc.columns})
@@ -39,10 +43,11 @@ func (r *report) add(sc scenario, brokers []broker, results map[string][][]float
 	}
 }
 
-// cells are the medians, the range and the ratio of one broker's rounds.
+// cells are the medians, the range and the ratios of one broker's rounds.
 func cells(columns int, rounds, ours [][]float64) []string {
+	ratios := min(columns, compared)
 	if len(rounds) == 0 {
-		return slices.Repeat([]string{none}, columns+2)
+		return slices.Repeat([]string{none}, columns+1+ratios)
 	}
 	var row []string
 	for c := range columns {
@@ -50,10 +55,14 @@ func cells(columns int, rounds, ours [][]float64) []string {
 	}
 	first := column(rounds, 0)
 	row = append(row, number(first[0])+" to "+number(first[len(first)-1]))
-	if len(ours) == 0 {
-		return append(row, none)
+	for c := range ratios {
+		ratio := math.NaN()
+		if len(ours) > 0 {
+			ratio = median(ours, c) / median(rounds, c)
+		}
+		row = append(row, number(ratio))
 	}
-	return append(row, fmt.Sprintf("%.2f", median(ours, 0)/median(rounds, 0)))
+	return row
 }
 
 // column is a value of all rounds, in order of size.
@@ -88,7 +97,10 @@ func number(v float64) string {
 func (r *report) write(w io.Writer) error {
 	for _, t := range r.tables {
 		aligned := tabwriter.NewWriter(w, 0, 0, 1, ' ', 0)
-		head := append(append([]string{"scenario", "broker"}, t.columns...), t.columns[0]+", lowest to highest", subject+" ÷ it")
+		head := append(append([]string{"scenario", "broker"}, t.columns...), t.columns[0]+", lowest to highest")
+		for _, name := range t.columns[:min(len(t.columns), compared)] {
+			head = append(head, name+", "+subject+" ÷ it")
+		}
 		rule := slices.Repeat([]string{"---"}, len(head))
 		for _, row := range append([][]string{head, rule}, t.rows...) {
 			fmt.Fprintf(aligned, "| %s\t|\n", strings.Join(row, "\t| "))

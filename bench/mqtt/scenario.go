@@ -12,7 +12,7 @@ import (
 // scenario is what a broker is put through, and what is measured of it.
 type scenario struct {
 	name    string
-	columns []string // of the values that run returns; the first is compared
+	columns []string // of the values that run returns; the first two are compared
 	secure  bool     // over mutual TLS
 	without []string // brokers that cannot
 	run     func(ctx context.Context, d dialer, r running) ([]float64, error)

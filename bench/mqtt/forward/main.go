@@ -63,7 +63,7 @@ func (f *forwarder) serve(ln net.Listener) error {
 		}
 		go func() {
 			defer conn.Close()
-			if err := f.connection(conn); err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
+			if err := f.connection(conn); !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
 				fmt.Fprintln(os.Stderr, "forward:", err)
 			}
 			f.change(func(all []net.Conn) []net.Conn {
@@ -81,7 +81,8 @@ func (f *forwarder) change(do func([]net.Conn) []net.Conn) {
 	f.subscribers.Store(&all)
 }
 
-// connection passes on what one client sends, as much at once as it can.
+// connection passes on what one client sends, as much at once as it can, until
+// the client leaves, which is an error, too.
 func (f *forwarder) connection(conn net.Conn) error {
 	buf := make([]byte, 64<<10)
 	var answers []byte
