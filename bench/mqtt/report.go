@@ -16,6 +16,7 @@ const none = "–"
 // one.
 type report struct {
 	tables []table
+	notes  []string // on rounds that were not completed
 }
 
 type table struct {
@@ -29,7 +30,7 @@ const compared = 2
 // add adds a row for each broker: the medians of its rounds, the lowest and
 // highest of the first column, and how many times the first columns fieldline's
 // are.
-func (r *report) add(sc scenario, brokers []broker, results map[string][][]float64) {
+func (r *report) add(sc scenario, brokers []broker, o outcome) {
 	if n := len(r.tables); n == 0 || !slices.Equal(r.tables[n-1].columns, sc.columns) {
 		r.tables = append(r.tables, table{columns: sc.columns})
 	}
@@ -39,7 +40,10 @@ func (r *report) add(sc scenario, brokers []broker, results map[string][][]float
 		if i == 0 {
 			row[0] = sc.name
 		}
-		t.rows = append(t.rows, append(row, cells(len(sc.columns), results[b.name], results[subject])...))
+		t.rows = append(t.rows, append(row, cells(len(sc.columns), o.values[b.name], o.values[subject])...))
+		for _, err := range o.failed[b.name] {
+			r.notes = append(r.notes, fmt.Sprintf("Not completed: %s: %s: %v", sc.name, b.name, err))
+		}
 	}
 }
 
@@ -109,6 +113,11 @@ func (r *report) write(w io.Writer) error {
 			return err
 		}
 		if _, err := fmt.Fprintln(w); err != nil {
+			return err
+		}
+	}
+	for _, note := range r.notes {
+		if _, err := fmt.Fprintln(w, note); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -10,9 +11,12 @@ func TestTheReportComparesMedians(t *testing.T) {
 	sc := scenario{name: "fan-in", columns: []string{"msg/s", "CPU"}}
 	brokers := []broker{{name: "peer"}, {name: "idler"}, {name: subject}}
 	var r report
-	r.add(sc, brokers, map[string][][]float64{
-		"peer":  {{300, 9}, {100, 1}, {200, 5}},
-		subject: {{400, 2}, {800, 2}, {100, 2}},
+	r.add(sc, brokers, outcome{
+		values: map[string][][]float64{
+			"peer":  {{300, 9}, {100, 1}, {200, 5}},
+			subject: {{400, 2}, {800, 2}, {100, 2}},
+		},
+		failed: map[string][]error{"idler": {errors.New("round 1: it slept")}},
 	})
 	var out strings.Builder
 	if err := r.write(&out); err != nil {
@@ -29,6 +33,7 @@ func TestTheReportComparesMedians(t *testing.T) {
 		"| | idler | – | – | – | – | – |",
 		"| | fieldline | 400 | 2.00 | 100 to 800 | 1.00 | 1.00 |",
 		"",
+		"Not completed: fan-in: idler: round 1: it slept",
 	}
 	if got := strings.Join(rows, "\n"); got != strings.Join(want, "\n") {
 		t.Errorf("the report is\n%s\nwant\n%s", got, strings.Join(want, "\n"))

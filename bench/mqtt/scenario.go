@@ -47,31 +47,35 @@ func scenarios(s settings) []scenario {
 	}
 }
 
+// outcome is what became of a scenario: the values of the rounds that each broker
+// completed, and why it did not complete the others.
+type outcome struct {
+	values map[string][][]float64
+	failed map[string][]error
+}
+
 // measure has every broker that can go through the scenario in turn, round by
-// round, and returns the values of each round by broker. A broker that fails once
-// is not tried again; the others go on.
-func (sc scenario) measure(ctx context.Context, brokers []broker, rounds int) (results map[string][][]float64, failed error) {
-	results = map[string][][]float64{}
-	broken := slices.Clone(sc.without)
+// round. One that fails does not keep the others from going on.
+func (sc scenario) measure(ctx context.Context, brokers []broker, rounds int) outcome {
+	o := outcome{map[string][][]float64{}, map[string][]error{}}
 	for round := range rounds {
 		for _, b := range brokers {
-			if slices.Contains(broken, b.name) {
+			if slices.Contains(sc.without, b.name) || ctx.Err() != nil {
 				continue
 			}
 			values, err := sc.measureOnce(ctx, b)
-			if ctx.Err() != nil {
-				return results, failed
+			switch {
+			case ctx.Err() != nil: // what is interrupted is no measurement
+			case err != nil:
+				o.failed[b.name] = append(o.failed[b.name], fmt.Errorf("round %d: %w", round+1, err))
+				fmt.Fprintf(os.Stderr, "%s: round %d: %s: %v\n", sc.name, round+1, b.name, err)
+			default:
+				o.values[b.name] = append(o.values[b.name], values)
+				fmt.Fprintf(os.Stderr, "%s: round %d: %s: %s\n", sc.name, round+1, b.name, sc.describe(values))
 			}
-			if err != nil {
-				failed = errors.Join(failed, fmt.Errorf("%s: %s: %w", sc.name, b.name, err))
-				broken = append(broken, b.name)
-				continue
-			}
-			results[b.name] = append(results[b.name], values)
-			fmt.Fprintf(os.Stderr, "%s: round %d: %s: %s\n", sc.name, round+1, b.name, sc.describe(values))
 		}
 	}
-	return results, failed
+	return o
 }
 
 // measureOnce starts a broker, has it go through the scenario, and stops it.
