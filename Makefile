@@ -93,7 +93,7 @@ check: ## formatting, go.mod, vet, staticcheck
 	cd bench && $(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 
-bench-mqtt: build ## fan-in beside mosquitto (docs/performance.md)
+bench-mqtt: build ## the broker beside mosquitto, mochi, nats and a plain forwarder (docs/performance.md)
 	cd bench && $(GO) run ./mqtt -fieldline ../bin/fieldline
 
 bench-aws: build lambda ## AWS's APIs, functions and broadcasts beside their peers (docs/performance.md)

@@ -1,11 +1,19 @@
-// Command mqtt measures MQTT brokers side by side: 50 publishers, one
-// subscriber, 128-byte payloads, at most 64 messages of a publisher outstanding,
-// 16 a write, over plain loopback connections. Each round starts every broker
-// afresh, in turn, so that the machine's drift falls on all of them; the table
-// shows medians and the ratio to the first broker named.
+// Command mqtt measures MQTT brokers side by side, over loopback. Each round
+// starts every broker afresh for each measurement, in turn, so that the machine's
+// drift falls on all of them; the tables show medians, the lowest and highest
+// round, and how many times a peer's figure fieldline's is (of times and memory:
+// better below 1). A dash stands where a broker cannot do it; a round that a broker
+// did not complete is told below the tables, and is an error if it is fieldline's.
 //
-// Fieldline runs with its policies enforced; where a line says durable, every
-// message is stored by the rule SendToLambdaRule and synced before its PUBACK.
+// Payloads are 128 bytes. Throughput is measured with at most 64 messages of a
+// publisher outstanding (until the subscribers have them and, at QoS 1, the
+// publisher its PUBACK), 16 a write, for -duration or -messages, whichever ends
+// first. Fieldline runs with its policies enforced; where a line says durable,
+// every message is stored by its rule SendToLambdaRule and synced before its
+// PUBACK. The peers do neither.
+//
+// The forwarder is a program of ours that only moves bytes (see its comment): a
+// ceiling for what the machine and this load generator can do, not a broker.
 package main
 
 import (
@@ -13,58 +21,50 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
-	"slices"
+	"runtime"
 	"strings"
-	"text/tabwriter"
+	"syscall"
 	"time"
-
-	"github.com/fieldline-iot/fieldline/bench/process"
 )
 
 // settings are those of one run.
 type settings struct {
 	fieldline, mosquitto string
-	publishers           int
-	messages             int // in all, a measurement
-	rounds               int
-	profile              string
+	peers                string // names, separated by commas
 	only                 string
-}
-
-// scenario is one line of the table.
-type scenario struct {
-	name  string
-	topic string
-	qos   byte
-}
-
-func scenarios() []scenario {
-	return []scenario{
-		{"fan-in QoS 1, durable on fieldline", "sensor/data", 1},
-		{"fan-in QoS 1, no rule", "bench/data", 1},
-		{"fan-in QoS 0, no rule", "bench/data", 0},
-	}
-}
-
-// result is one measurement.
-type result struct {
-	perSecond float64 // messages that reached the subscriber
-	cpu       float64 // of the broker's process, µs a message
+	rounds               int
+	publishers           int
+	subscribers          int
+	messages             int64         // of a throughput measurement at most; 0 is without bound
+	duration             time.Duration // of a measurement at most
+	rate                 int           // messages a second where latency is measured
+	idle                 int           // connections
+	settle               time.Duration // before memory is read
+	cpuProfile           string
+	memProfile           string
 }
 
 func main() {
 	var s settings
 	flag.StringVar(&s.fieldline, "fieldline", "../bin/fieldline", "the program to measure")
-	flag.StringVar(&s.mosquitto, "mosquitto", "mosquitto", "the peer")
-	flag.IntVar(&s.publishers, "publishers", 50, "publishing connections")
-	flag.IntVar(&s.messages, "messages", 200_000, "messages a measurement")
-	flag.IntVar(&s.rounds, "rounds", 3, "measurements of each broker and scenario")
-	flag.StringVar(&s.profile, "cpu-profile", "", "write the last CPU profile of fieldline to this file")
+	flag.StringVar(&s.mosquitto, "mosquitto", "mosquitto", "the program of the peer mosquitto")
+	flag.StringVar(&s.peers, "peers", "mosquitto,mochi,nats,forwarder", "what to measure beside fieldline, separated by commas")
 	flag.StringVar(&s.only, "only", "", "measure only scenarios whose name holds this")
+	flag.IntVar(&s.rounds, "rounds", 3, "measurements of each broker and scenario")
+	flag.IntVar(&s.publishers, "publishers", 50, "publishing connections of a fan-in, at most 100")
+	flag.IntVar(&s.subscribers, "subscribers", 200, "subscribers of a fan-out")
+	flag.Int64Var(&s.messages, "messages", 0, "end a throughput measurement after so many messages (of a fan-out: deliveries); 0 is by -duration alone")
+	flag.DurationVar(&s.duration, "duration", 2*time.Second, "how long a measurement publishes or connects")
+	flag.IntVar(&s.rate, "rate", 2000, "messages a second where latency is measured")
+	flag.IntVar(&s.idle, "idle", 5000, "idle connections, and devices with a certificate")
+	flag.DurationVar(&s.settle, "settle", 3*time.Second, "how long a broker has to settle before its memory is read")
+	flag.StringVar(&s.cpuProfile, "cpu-profile", "", "have fieldline write the CPU profile of its last measurement to this file")
+	flag.StringVar(&s.memProfile, "mem-profile", "", "have fieldline write the allocation profile of its last measurement to this file")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, s); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -72,70 +72,63 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, s settings) error {
-	brokers := []broker{mosquittoBroker(s.mosquitto), fieldlineBroker(s.fieldline, s.profile)}
-	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "scenario\tbroker\tmsg/s\tratio\tbroker CPU µs/msg")
-	for _, sc := range scenarios() {
+func run(ctx context.Context, s settings) (err error) {
+	if s.publishers < 1 || s.publishers > 100 || s.rounds < 1 {
+		return errors.New("-publishers is 1 to 100, -rounds at least 1")
+	}
+	if err := raiseFileLimit(uint64(s.idle) + 1000); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "bench-mqtt-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	brokers, err := newBrokers(ctx, s, dir)
+	if err != nil {
+		return err
+	}
+	var failed error
+	var tables report
+	for _, sc := range scenarios(s) {
 		if !strings.Contains(sc.name, s.only) {
 			continue
 		}
-		results := make([][]result, len(brokers))
-		for range s.rounds {
-			for i, b := range brokers {
-				r, err := measure(ctx, b, sc, s)
-				if err != nil {
-					return fmt.Errorf("%s, %s: %w", b.name, sc.name, err)
-				}
-				results[i] = append(results[i], r)
-			}
+		o := sc.measure(ctx, brokers, s.rounds)
+		tables.add(sc, brokers, o)
+		for _, err := range o.failed[subject] {
+			failed = errors.Join(failed, fmt.Errorf("%s: %w", sc.name, err))
 		}
-		first := median(results[0], func(r result) float64 { return r.perSecond })
-		for i, b := range brokers {
-			rate := median(results[i], func(r result) float64 { return r.perSecond })
-			cpu := median(results[i], func(r result) float64 { return r.cpu })
-			fmt.Fprintf(table, "%s\t%s\t%.0f\t%.2f\t%.1f\n", sc.name, b.name, rate, rate/first, cpu)
+		if ctx.Err() != nil {
+			break // what has been measured is still shown
 		}
 	}
-	return table.Flush()
+	printMethod(os.Stdout, brokers, s)
+	return errors.Join(tables.write(os.Stdout), failed, ctx.Err())
 }
 
-// measure starts a broker, sends the messages through it, and stops it.
-func measure(ctx context.Context, b broker, sc scenario, s settings) (r result, err error) {
-	running, err := b.start(ctx)
-	if err != nil {
-		return r, err
+// printMethod says what the tables are of.
+func printMethod(w io.Writer, brokers []broker, s settings) {
+	var names []string
+	for _, b := range brokers {
+		names = append(names, strings.TrimSpace(b.name+" "+b.version))
 	}
-	defer func() { err = errors.Join(err, running.Stop()) }()
-	f, err := newFanIn(running.Addr, sc, s)
-	if err != nil {
-		return r, err
-	}
-	defer f.close()
-	if err := f.send(ctx, s.messages/10); err != nil { // warm
-		return r, err
-	}
-	before, err := process.CPUTime(running.PID)
-	if err != nil {
-		return r, err
-	}
-	start := time.Now()
-	if err := f.send(ctx, s.messages); err != nil {
-		return r, err
-	}
-	took := time.Since(start)
-	after, err := process.CPUTime(running.PID)
-	if err != nil {
-		return r, err
-	}
-	return result{float64(s.messages) / took.Seconds(), float64((after - before).Microseconds()) / float64(s.messages)}, nil
+	fmt.Fprintf(w, "%s; %d rounds, medians; %d processors, %s\n\n", strings.Join(names, ", "), s.rounds, runtime.NumCPU(), runtime.Version())
 }
 
-func median(results []result, of func(result) float64) float64 {
-	values := make([]float64, len(results))
-	for i, r := range results {
-		values[i] = of(r)
+// raiseFileLimit lets this process, and with it those that it starts, have as
+// many open files as the system allows, which must be at least want.
+func raiseFileLimit(want uint64) error {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return fmt.Errorf("reading the limit of open files: %w", err)
 	}
-	slices.Sort(values)
-	return values[len(values)/2]
+	limit.Cur = limit.Max
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return fmt.Errorf("raising the limit of open files to %d: %w", limit.Max, err)
+	}
+	if limit.Cur < want {
+		return fmt.Errorf("at most %d files may be open (ulimit -Hn) and %d are needed: raise it, or measure with a smaller -idle", limit.Cur, want)
+	}
+	return nil
 }

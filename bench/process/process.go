@@ -35,8 +35,11 @@ func Start(cmd *exec.Cmd, dir string, ready func() (addr string, ok bool)) (*Pro
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	ended := make(chan struct{})
+	go func() {
+		_ = cmd.Wait()
+		close(ended)
+	}()
 	stop := func() error {
 		defer os.RemoveAll(dir)
 		_ = cmd.Process.Signal(syscall.SIGTERM)
@@ -47,9 +50,14 @@ func Start(cmd *exec.Cmd, dir string, ready func() (addr string, ok bool)) (*Pro
 			return errors.Join(errors.New("the program did not stop"), cmd.Process.Kill())
 		}
 	}
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline, over := time.Now().Add(patience), false; !over && time.Now().Before(deadline); {
 		if addr, ok := ready(); ok {
 			return &Process{addr, cmd.Process.Pid, stop}, nil
+		}
+		select {
+		case <-ended:
+			over = true
+		case <-time.After(20 * time.Millisecond):
 		}
 	}
 	text, _ := os.ReadFile(log.Name())
@@ -84,4 +92,21 @@ func CPUTime(pid int) (time.Duration, error) {
 		ticks += n
 	}
 	return time.Duration(ticks) * time.Second / clockTicks, nil
+}
+
+// RSS is how much of a process is in memory, in bytes, on Linux. It is counted
+// page by page: the sum that the kernel keeps in /proc/PID/status is off by some.
+func RSS(pid int) (int64, error) {
+	path := fmt.Sprintf("/proc/%d/smaps_rollup", pid)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if fields := strings.Fields(line); len(fields) == 3 && fields[0] == "Rss:" {
+			kilobytes, err := strconv.ParseInt(fields[1], 10, 64)
+			return kilobytes << 10, err
+		}
+	}
+	return 0, fmt.Errorf("%s has no line Rss", path)
 }

@@ -19,12 +19,13 @@ import (
 
 // upOptions are the settings of `fieldline up`.
 type upOptions struct {
-	server    server.Config
-	config    string
-	readyFile string
-	demo      bool
-	logLevel  string
-	profile   string
+	server      server.Config
+	config      string
+	readyFile   string
+	demo        bool
+	logLevel    string
+	profile     string
+	allocations string
 }
 
 func upCommand(std streams) *cobra.Command {
@@ -80,6 +81,7 @@ func (o *upOptions) define(f *pflag.FlagSet) {
 	f.StringVar(&o.config, "config", "", "YAML file with settings")
 	f.StringVar(&o.readyFile, "ready-file", "", "file to write, as JSON, the bound addresses to once every listener accepts")
 	f.StringVar(&o.profile, "cpu-profile", "", "file to write a CPU profile of the whole run to")
+	f.StringVar(&o.allocations, "mem-profile", "", "file to write a profile of the whole run's allocations to")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 }
 
@@ -118,6 +120,13 @@ func (o *upOptions) run(ctx context.Context, std streams) error {
 	o.server.Log = slog.New(slog.NewTextHandler(std.err, &slog.HandlerOptions{Level: level}))
 	if o.profile != "" {
 		end, err := startProfile(o.profile)
+		if err != nil {
+			return err
+		}
+		defer end()
+	}
+	if o.allocations != "" {
+		end, err := startAllocations(o.allocations)
 		if err != nil {
 			return err
 		}
@@ -170,6 +179,19 @@ func startProfile(path string) (end func(), err error) {
 	}
 	return func() {
 		pprof.StopCPUProfile()
+		f.Close()
+	}, nil
+}
+
+// startAllocations writes, when end is called, where everything was allocated
+// that was until then.
+func startAllocations(path string) (end func(), err error) {
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, fmt.Errorf("--mem-profile: %w", err)
+	}
+	return func() {
+		_ = pprof.Lookup("allocs").WriteTo(f, 0) // as far as the disk lets it
 		f.Close()
 	}, nil
 }
