@@ -117,7 +117,7 @@ func BenchmarkBuildQueue(b *testing.B) {
 
 // BenchmarkRetainedScan measures filters over 20,000 retained messages.
 func BenchmarkRetainedScan(b *testing.B) {
-	s := open(b, testConfig(vfs.NewMem()))
+	s := open(b, Config{Dir: b.TempDir()})
 	r := run(b, s)
 	defer r.close()
 	for device := range 1000 {
