@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -16,6 +17,16 @@ import (
 func (s *Store) Retained(filter string, visit func(*iot.Message) bool) error {
 	if filter == "" {
 		return fmt.Errorf("retained messages: an empty filter: %w", iot.ErrInvalid)
+	}
+	if !strings.ContainsAny(filter, "+#") {
+		m, err := s.RetainedMessage(filter)
+		if err == nil {
+			visit(m)
+		}
+		if errors.Is(err, iot.ErrNotFound) {
+			err = nil
+		}
+		return err
 	}
 	it, err := s.engine.NewIter(&pebble.IterOptions{LowerBound: []byte{tableRetained}, UpperBound: []byte{tableRetained + 1}})
 	if err == nil {
@@ -51,10 +62,24 @@ func scanRetained(it *pebble.Iterator, filter string, visit func(*iot.Message) b
 		case seek == "":
 			return nil
 		default:
-			ok = it.SeekGE(retainedKey(seek))
+			ok = seekForward(it, retainedKey(seek))
 		}
 	}
 	return it.Error()
+}
+
+// seekForward moves it to the first key at or behind key, which is ahead. A seek
+// costs as much as a few dozen steps, and key is often nearer.
+func seekForward(it *pebble.Iterator, key []byte) bool {
+	for range 24 {
+		if !it.Next() {
+			return false
+		}
+		if bytes.Compare(it.Key(), key) >= 0 {
+			return true
+		}
+	}
+	return it.SeekGE(key)
 }
 
 // RetainedMessage returns the retained message of a topic, or an error wrapping
