@@ -53,8 +53,9 @@ type Registry interface {
 	// the only device whose readings it may report. An error wrapping
 	// [iot.ErrDenied] says why it may not connect. The client id is "" for HTTPS.
 	Identify(certificateID, clientID string) (who iot.Principal, device string, err error)
-	// CheckCertificate returns an error unless the certificate is registered and ACTIVE.
-	CheckCertificate(certificateID string) error
+	// CheckCertificate returns an error unless the certificate is registered,
+	// ACTIVE and within its time. Nothing else has been checked of it.
+	CheckCertificate(*x509.Certificate) error
 	// Generation rises with each change of a thing, certificate, policy or attachment.
 	Generation() uint64
 	// Changed returns a channel that is closed at the next change.
@@ -76,9 +77,9 @@ type Config struct {
 	HTTPS []net.Listener // HTTPS publish over mutual TLS
 	Plain []net.Listener // MQTT without TLS and certificates
 
-	// ServerCertificate and ClientCAs are required with TLS or HTTPS listeners.
+	// ServerCertificate is required with TLS or HTTPS listeners. It is asked in
+	// each handshake.
 	ServerCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
-	ClientCAs         *x509.CertPool // whose signatures on client certificates count
 
 	Registry   Registry
 	Authorizer Authorizer
@@ -119,8 +120,8 @@ func New(cfg Config) (*Broker, error) {
 	if cfg.Registry == nil || cfg.Authorizer == nil || cfg.Ingester == nil {
 		return nil, fmt.Errorf("broker: Registry, Authorizer and Ingester are required: %w", iot.ErrInvalid)
 	}
-	if len(cfg.TLS)+len(cfg.HTTPS) > 0 && (cfg.ServerCertificate == nil || cfg.ClientCAs == nil) {
-		return nil, fmt.Errorf("broker: TLS listeners need ServerCertificate and ClientCAs: %w", iot.ErrInvalid)
+	if len(cfg.TLS)+len(cfg.HTTPS) > 0 && cfg.ServerCertificate == nil {
+		return nil, fmt.Errorf("broker: TLS listeners need ServerCertificate: %w", iot.ErrInvalid)
 	}
 	cfg.Limits.setDefaults()
 	if err := cfg.Limits.validate(); err != nil {
