@@ -2,6 +2,7 @@ package ca
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"os"
 	"strings"
@@ -103,6 +104,9 @@ func OpenPair(certFile, keyFile string) (*Pair, error) {
 func (p *Pair) Certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return p.current.Load(), nil
 }
+
+// Leaf returns the certificate that is presented, without its chain.
+func (p *Pair) Leaf() *x509.Certificate { return p.current.Load().Leaf }
 
 // Reload is [Authority.Reload] for the pair. A certificate that has expired is
 // not taken over.

@@ -114,6 +114,15 @@ type refusal string
 func (r refusal) Error() string        { return string(r) }
 func (r refusal) Is(target error) bool { return target == ErrInvalid }
 
+// Expiry says how near a certificate's end is; "" when it is far.
+type Expiry string
+
+// The states of expiry.
+const (
+	Expiring Expiry = "EXPIRING" // within 30 days
+	Expired  Expiry = "EXPIRED"
+)
+
 // Policy is a named IoT policy with its versions.
 type Policy struct {
 	Name     string          `json:"policyName"`
