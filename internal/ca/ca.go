@@ -5,7 +5,9 @@
 // It keeps the root and the server certificate in files and nothing else: who
 // was issued what, and whether it is still good, is the registry's business. A
 // client is known by the digest of its certificate ([ID]), so the root alone
-// lets nobody in.
+// lets nobody in. It also checks certificates that others have issued, before
+// they are registered; and it notices when its files, or those of a server
+// certificate of the user's own ([Pair]), have been replaced.
 //
 // An [Authority] may be used by any number of goroutines. Two processes must not
 // open one folder; the lock of the data folder sees to that.
@@ -120,13 +122,6 @@ func (a *Authority) RootPEM() []byte { return slices.Clone(a.root.Load().pem) }
 
 // Root returns the root certificate.
 func (a *Authority) Root() *x509.Certificate { return a.root.Load().cert }
-
-// Pool returns a new pool that holds the root certificate.
-func (a *Authority) Pool() *x509.CertPool {
-	pool := x509.NewCertPool()
-	pool.AddCert(a.Root())
-	return pool
-}
 
 func (a *Authority) path(name string) string { return filepath.Join(a.dir, name) }
 

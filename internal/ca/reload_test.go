@@ -62,7 +62,7 @@ func TestReloadTakesOverGoodFiles(t *testing.T) {
 			if a.Root().Equal(root) != tt.sameRoot || presented(t, a).Equal(server) != tt.sameServer {
 				t.Error("the wrong certificates are in use")
 			}
-			if _, err := presented(t, a).Verify(x509.VerifyOptions{DNSName: "localhost", Roots: a.Pool(), CurrentTime: today}); err != nil {
+			if _, err := presented(t, a).Verify(x509.VerifyOptions{DNSName: "localhost", Roots: trust(a), CurrentTime: today}); err != nil {
 				t.Error(err)
 			}
 			if again, err := a.Reload(true); again || err != nil {
