@@ -64,7 +64,7 @@ func (a *Authority) reload() (changed bool, err error) {
 	switch sameRoot := next.cert.Equal(a.Root()); {
 	case err != nil:
 		return false, err
-	case reason != "" && sameRoot:
+	case reason != "" && sameRoot && !a.nearEnd(a.server.Load().Leaf):
 		return false, fmt.Errorf("%s: %s: %w", a.path(serverFile), reason, iot.ErrInvalid)
 	case reason != "":
 		err = a.makeServer(next)

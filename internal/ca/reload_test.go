@@ -72,6 +72,19 @@ func TestReloadTakesOverGoodFiles(t *testing.T) {
 	}
 }
 
+func TestReloadRenewsAServerCertificateThatEnds(t *testing.T) {
+	dir, now := t.TempDir(), today
+	a, err := Open(Config{Dir: dir, Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := a.server.Load().Leaf
+	now = before.NotAfter.Add(-time.Hour)
+	if changed, err := a.Reload(true); !changed || err != nil || a.server.Load().Leaf.Equal(before) {
+		t.Errorf("changed %v, %v", changed, err)
+	}
+}
+
 func TestReloadKeepsWhatIsInUseWhenFilesAreBad(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
