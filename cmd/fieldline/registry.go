@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/url"
@@ -10,101 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 )
-
-func certCommand(t *target) *cobra.Command {
-	return group("cert", "List certificates and change their state", "  fieldline cert list\n  fieldline cert revoke 3fa9c1…",
-		&cobra.Command{
-			Use: "list", Short: "List certificates", Example: "  fieldline cert list", Args: cobra.NoArgs,
-			RunE: func(c *cobra.Command, _ []string) error { return t.listCertificates(c) },
-		},
-		t.setStatusCommand("activate", "ACTIVE", "Let a certificate connect"),
-		t.setStatusCommand("deactivate", "INACTIVE", "Keep a certificate from connecting; its connections end at once"),
-		t.setStatusCommand("revoke", "REVOKED", "Revoke a certificate; its connections end at once"),
-	)
-}
-
-func (t *target) listCertificates(c *cobra.Command) error {
-	out := newRows(c.OutOrStdout(), "CERTIFICATE", "STATUS", "POLICIES", "THINGS")
-	err := t.pages(c.Context(), "/certificates", "certificates", func(raw json.RawMessage) error {
-		var cert struct{ CertificateID, CertificateARN, Status string }
-		if err := json.Unmarshal(raw, &cert); err != nil {
-			return err
-		}
-		var policies []string
-		err := t.attached(c.Context(), cert.CertificateARN, func(name string) { policies = append(policies, name) })
-		if err != nil {
-			return err
-		}
-		things, err := t.thingsOf(c.Context(), cert.CertificateARN)
-		if err != nil {
-			return err
-		}
-		out.add(raw, cert.CertificateID, cert.Status, strings.Join(policies, " "), strings.Join(things, " "))
-		return nil
-	})
-	return out.end(err)
-}
-
-// attached calls each with every policy of a certificate.
-func (t *target) attached(ctx context.Context, arn string, each func(name string)) error {
-	var page struct {
-		Policies []struct{ PolicyName string }
-	}
-	err := t.iot(ctx, "POST", "/attached-policies/"+url.PathEscape(arn), nil, &page)
-	for _, p := range page.Policies {
-		each(p.PolicyName)
-	}
-	return err
-}
-
-func (t *target) thingsOf(ctx context.Context, arn string) ([]string, error) {
-	var page struct{ Things []string }
-	err := t.call(ctx, request{service: "iot", method: "GET", path: "/principals/things", header: map[string]string{"x-amzn-principal": arn}}, nil, &page)
-	return page.Things, err
-}
-
-func (t *target) setStatusCommand(use, status, short string) *cobra.Command {
-	return &cobra.Command{
-		Use: use + " CERTIFICATE", Short: short, Example: "  fieldline cert " + use + " 3fa9c1…", Args: cobra.ExactArgs(1),
-		Long: short + ". The certificate is named by its id or by the beginning of it.",
-		RunE: func(c *cobra.Command, args []string) error {
-			id, err := t.certificate(c.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			r := request{service: "iot", method: "PUT", path: "/certificates/" + id, query: url.Values{"newStatus": {status}}}
-			if err := t.call(c.Context(), r, nil, nil); err != nil {
-				return err
-			}
-			fmt.Fprintf(c.OutOrStdout(), "certificate %s is %s\n", id, status)
-			return nil
-		},
-	}
-}
-
-// certificate finds the one certificate whose id begins so.
-func (t *target) certificate(ctx context.Context, prefix string) (string, error) {
-	var found []string
-	err := t.pages(ctx, "/certificates", "certificates", func(raw json.RawMessage) error {
-		var cert struct{ CertificateID string }
-		if err := json.Unmarshal(raw, &cert); err != nil {
-			return err
-		}
-		if strings.HasPrefix(cert.CertificateID, prefix) {
-			found = append(found, cert.CertificateID)
-		}
-		return nil
-	})
-	switch {
-	case err != nil:
-		return "", err
-	case len(found) == 0:
-		return "", fmt.Errorf("no certificate begins with %s (fieldline cert list shows them)", prefix)
-	case len(found) > 1:
-		return "", fmt.Errorf("%d certificates begin with %s: give more of the id", len(found), prefix)
-	}
-	return found[0], nil
-}
 
 func policyCommand(t *target) *cobra.Command {
 	return group("policy", "List, show and create policies", "  fieldline policy show IoTBasicPolicy",

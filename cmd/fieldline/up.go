@@ -7,9 +7,11 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"runtime/pprof"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -142,6 +144,7 @@ func (o *upOptions) run(ctx context.Context, std streams) error {
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
+	defer reloadOnHangup(s, std.out)()
 	demo := make(chan error, 1)
 	err = s.Run(ctx, o.readyFile, func() {
 		printWhere(std.out, s, o.server.Data)
@@ -166,6 +169,30 @@ func (o *upOptions) run(ctx context.Context, std streams) error {
 		return nil
 	}
 	return err
+}
+
+// reloadOnHangup has SIGHUP read certificates again, until end is called. On a
+// terminal the signal keeps its meaning: the window has been closed.
+func reloadOnHangup(s *server.Server, out io.Writer) (end func()) {
+	if terminal(out) {
+		return func() {}
+	}
+	hangup, done := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(hangup, syscall.SIGHUP)
+	go func() {
+		for {
+			select {
+			case <-hangup:
+				s.ReloadCertificates()
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(hangup)
+		close(done)
+	}
 }
 
 // startProfile writes a CPU profile until end is called.

@@ -49,6 +49,9 @@ type Config struct {
 	Things            Things
 	ThingAttachments  ThingAttachments
 	Certificates      Certificates
+	CACertificates    CACertificates
+	Registrar         Registrar
+	Lifecycle         Lifecycle
 	Policies          Policies
 	PolicyAttachments PolicyAttachments
 	RuleReader        RuleReader
@@ -142,6 +145,9 @@ func (c *Config) validate() error {
 		{"Things", c.Things == nil},
 		{"ThingAttachments", c.ThingAttachments == nil},
 		{"Certificates", c.Certificates == nil},
+		{"CACertificates", c.CACertificates == nil},
+		{"Registrar", c.Registrar == nil},
+		{"Lifecycle", c.Lifecycle == nil},
 		{"Policies", c.Policies == nil},
 		{"PolicyAttachments", c.PolicyAttachments == nil},
 		{"RuleReader", c.RuleReader == nil},

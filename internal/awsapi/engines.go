@@ -52,6 +52,33 @@ type Certificates interface {
 	DeleteCertificate(id string) error
 }
 
+// CACertificates are the registered CAs of the users' own.
+type CACertificates interface {
+	CACertificate(id string) (iot.CACertificate, error)
+	CACertificates(after string, limit int) ([]iot.CACertificate, error)
+	UpdateCACertificate(id string, change func(*iot.CACertificate) error) error
+	// DeleteCACertificate fails with iot.ErrConflict while it is ACTIVE.
+	DeleteCACertificate(id string) error
+	CertificatesByCA(ca, after string, limit int) ([]iot.Certificate, error)
+}
+
+// Registrar checks what was issued elsewhere and registers it. Errors also wrap
+// iot.ErrCertificate, iot.ErrRegistrationCode and iot.ErrExists.
+type Registrar interface {
+	RegisterCACertificate(iot.CARequest) (iot.CACertificate, error)
+	// RegisterCertificate fails with iot.ErrConflict when the CA is not ACTIVE.
+	RegisterCertificate(iot.CertificateRequest) (iot.Certificate, error)
+	RegistrationCode() (string, error)
+	DeleteRegistrationCode() error
+}
+
+// Lifecycle replaces certificates, and tells how they are.
+type Lifecycle interface {
+	// Rotate fails with iot.ErrConflict when the thing has no ACTIVE certificate.
+	Rotate(thing string, overlap time.Duration) (Rotated, error)
+	CertificateStates(after string, limit int) ([]CertificateState, error)
+}
+
 // Policies are the named policies with their versions.
 type Policies interface {
 	CreatePolicy(iot.Policy) error // iot.ErrExists

@@ -402,7 +402,9 @@ func (m *memory) insight() Insight {
 }
 
 func (m *memory) config() Config {
+	cas := &authorities{memory: m, cas: map[string]iot.CACertificate{}, code: "c0de"}
 	return Config{
+		CACertificates: cas, Registrar: cas, Lifecycle: cas,
 		Account: testAccount(), Endpoint: "iot.example", Now: testNow,
 		Secret: func(key string) (string, bool) { return testSecret, key == testKey },
 		Things: m, ThingAttachments: m, Certificates: m, Policies: m, PolicyAttachments: m, Authority: m,

@@ -1,6 +1,7 @@
 package awsapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -81,6 +82,7 @@ func (a *API) register(c iot.Certificate, keys *keyPair) (any, error) {
 // certificateDescription is iot's CertificateDescription.
 type certificateDescription struct {
 	certificateSummary
+	CACertificateID  string   `json:"caCertificateId,omitempty"`
 	CertificatePEM   string   `json:"certificatePem"`
 	OwnedBy          string   `json:"ownedBy"`
 	LastModifiedDate epoch    `json:"lastModifiedDate"`
@@ -97,12 +99,12 @@ type certificateSummary struct {
 	CertificateARN  string                `json:"certificateArn"`
 	CertificateID   string                `json:"certificateId"`
 	Status          iot.CertificateStatus `json:"status"`
-	CertificateMode string                `json:"certificateMode"`
+	CertificateMode iot.CertificateMode   `json:"certificateMode"`
 	CreationDate    epoch                 `json:"creationDate"`
 }
 
 func (a *API) certificateSummary(c *iot.Certificate) certificateSummary {
-	return certificateSummary{a.certificateARN(c.ID), c.ID, c.Status, "DEFAULT", epoch(c.Created)}
+	return certificateSummary{a.certificateARN(c.ID), c.ID, c.Status, cmp.Or(c.Mode, iot.ModeDefault), epoch(c.Created)}
 }
 
 func (a *API) describeCertificate(_ context.Context, q *request) (any, error) {
@@ -118,6 +120,7 @@ func (a *API) describeCertificate(_ context.Context, q *request) (any, error) {
 		CertificateDescription certificateDescription `json:"certificateDescription"`
 	}{certificateDescription{
 		certificateSummary: a.certificateSummary(&c),
+		CACertificateID:    c.CA,
 		CertificatePEM:     c.PEM,
 		OwnedBy:            a.cfg.Account.ID,
 		LastModifiedDate:   epoch(c.Modified),
@@ -134,11 +137,15 @@ func (a *API) listCertificates(_ context.Context, q *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	return a.certificatePage(p, certificates), nil
+}
+
+func (a *API) certificatePage(p paging, certificates []iot.Certificate) any {
 	certificates, next := take(p, certificates, func(c *iot.Certificate) string { return c.ID })
 	return struct {
 		Certificates []certificateSummary `json:"certificates"`
 		NextMarker   string               `json:"nextMarker,omitempty"`
-	}{each(certificates, a.certificateSummary), next}, nil
+	}{each(certificates, a.certificateSummary), next}
 }
 
 func (a *API) updateCertificate(_ context.Context, q *request) (any, error) {

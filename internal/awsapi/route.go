@@ -71,7 +71,7 @@ func (a *API) newServices() map[string]*service {
 
 // everyService returns all services, also those whose engines are not there.
 func (a *API) everyService() map[string]*service {
-	iotOperations := slices.Concat(a.thingOperations(), a.certificateOperations(), a.policyOperations(),
+	iotOperations := slices.Concat(a.thingOperations(), a.certificateOperations(), a.caOperations(), a.policyOperations(),
 		a.attachmentOperations(), a.ruleOperations(), a.endpointOperations())
 	return map[string]*service{
 		"iot":     restService("iot", "AWS IoT", restJSON{}, iotWords(), iotOperations),
@@ -80,7 +80,7 @@ func (a *API) everyService() map[string]*service {
 		"sts":     queryService("sts", "AWS STS", "https://sts.amazonaws.com/doc/2011-06-15/", a.stsOperations()),
 		"fieldline": {
 			label: "fieldline", title: "Fieldline", anyRegion: true, wire: restJSON{}, words: iotWords(),
-			find: newRoutes(a.fieldlineOperations()).find("Fieldline"),
+			find: newRoutes(slices.Concat(a.fieldlineOperations(), a.lifecycleOperations())).find("Fieldline"),
 		},
 		"apigateway": restService("apigateway", "Amazon API Gateway", restJSON{}, apiGatewayWords(), a.apiGatewayOperations()),
 		executeAPI:   restService(executeAPI, "the API Gateway Management API", restJSON{}, connectionWords(), a.connectionOperations()),

@@ -68,8 +68,9 @@ type Registry interface {
 	// the only device whose readings it may report. An error wrapping
 	// [iot.ErrDenied] says why it may not connect. The client id is "" for HTTPS.
 	Identify(certificateID, clientID string) (who iot.Principal, device string, err error)
-	// CheckCertificate returns an error unless the certificate is registered and ACTIVE.
-	CheckCertificate(certificateID string) error
+	// CheckCertificate returns an error unless the certificate is registered,
+	// ACTIVE and within its time. Nothing else has been checked of it.
+	CheckCertificate(*x509.Certificate) error
 	// Generation rises with each change of a thing, certificate, policy or attachment.
 	Generation() uint64
 	// Changed returns a channel that is closed at the next change.
@@ -91,14 +92,18 @@ type Config struct {
 	HTTPS []net.Listener // HTTPS publish over mutual TLS
 	Plain []net.Listener // MQTT without TLS and certificates
 
-	// ServerCertificate and ClientCAs are required with TLS or HTTPS listeners.
+	// ServerCertificate is required with TLS or HTTPS listeners. It is asked in
+	// each handshake.
 	ServerCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
-	ClientCAs         *x509.CertPool // whose signatures on client certificates count
 
 	Registry   Registry
 	Authorizer Authorizer
 	Ingester   Ingester
 	Sessions   Sessions
+
+	// Connected is told of each client that CONNECT, or HTTPS publish, let in with a
+	// certificate; with HTTPS, which has no client ids, by its device. It must not block. Nil: nobody is.
+	Connected func(certificateID, clientID string)
 
 	PlainPolicy   string // policy of the clients of Plain; DefaultPlainPolicy if ""
 	TrustDeviceID bool   // clients may report readings of any device
@@ -144,8 +149,8 @@ func New(cfg Config) (*Broker, error) {
 	if cfg.Registry == nil || cfg.Authorizer == nil || cfg.Ingester == nil || cfg.Sessions == nil {
 		return nil, fmt.Errorf("broker: Registry, Authorizer, Ingester and Sessions are required: %w", iot.ErrInvalid)
 	}
-	if len(cfg.TLS)+len(cfg.HTTPS) > 0 && (cfg.ServerCertificate == nil || cfg.ClientCAs == nil) {
-		return nil, fmt.Errorf("broker: TLS listeners need ServerCertificate and ClientCAs: %w", iot.ErrInvalid)
+	if len(cfg.TLS)+len(cfg.HTTPS) > 0 && cfg.ServerCertificate == nil {
+		return nil, fmt.Errorf("broker: TLS listeners need ServerCertificate: %w", iot.ErrInvalid)
 	}
 	cfg.Limits.setDefaults()
 	if err := cfg.Limits.validate(); err != nil {
@@ -153,6 +158,9 @@ func New(cfg Config) (*Broker, error) {
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Connected == nil {
+		cfg.Connected = func(string, string) {}
 	}
 	if cfg.PlainPolicy == "" {
 		cfg.PlainPolicy = DefaultPlainPolicy

@@ -3,6 +3,7 @@ package broker
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"errors"
 	"io"
 	"log/slog"
@@ -27,10 +28,10 @@ type fakeRegistry struct {
 	identified func() // called behind each Identify; may be nil
 }
 
-func (r *fakeRegistry) CheckCertificate(id string) error {
+func (r *fakeRegistry) CheckCertificate(c *x509.Certificate) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.refused[id]
+	return r.refused[certificateID(c)]
 }
 
 func (r *fakeRegistry) Identify(id, clientID string) (iot.Principal, string, error) {

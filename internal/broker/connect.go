@@ -137,6 +137,9 @@ func (c *conn) welcome(connect *mqtt.Connect, present bool, assigned string) err
 	c.out.send(func(dst []byte) []byte { return dst }) // what waits in the session's queue
 	c.b.metrics.connections.Inc()
 	c.b.online.Add(1)
+	if c.peer.Certificate != "" {
+		c.b.cfg.Connected(c.peer.Certificate, c.clientID)
+	}
 	c.log.Info("client connected", slog.String("version", c.version.String()),
 		slog.String("certificate", c.peer.Certificate), slog.Duration("keep_alive", c.keepAlive), slog.Bool("resumed", present))
 	return nil

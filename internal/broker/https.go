@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -173,6 +174,9 @@ func (b *Broker) authorizeHTTP(p Peer, name string) (device string, err error) {
 		err := fmt.Errorf("publish to %q: %w: %s", name, iot.ErrDenied, decision.Reason)
 		b.notice("https publish denied", p.Remote, err, slog.String("certificate", p.Certificate))
 		return "", err
+	}
+	b.cfg.Connected(p.Certificate, cmp.Or(device, p.Certificate))
+	switch {
 	case b.cfg.TrustDeviceID:
 		return "", nil
 	case device == "":

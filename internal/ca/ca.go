@@ -5,7 +5,9 @@
 // It keeps the root and the server certificate in files and nothing else: who
 // was issued what, and whether it is still good, is the registry's business. A
 // client is known by the digest of its certificate ([ID]), so the root alone
-// lets nobody in.
+// lets nobody in. It also checks certificates that others have issued, before
+// they are registered; and it notices when its files, or those of a server
+// certificate of the user's own ([Pair]), have been replaced.
 //
 // An [Authority] may be used by any number of goroutines. Two processes must not
 // open one folder; the lock of the data folder sees to that.
@@ -71,14 +73,19 @@ type Authority struct {
 	log   *slog.Logger
 	now   func() time.Time
 
-	root    *x509.Certificate
-	rootPEM []byte
-	key     crypto.Signer
-
+	root   atomic.Pointer[root]
 	server atomic.Pointer[tls.Certificate]
 
-	renewal sync.Mutex
-	tryNext time.Time // guarded by renewal; no renewal before that
+	renewal sync.Mutex // held while certificates are read anew or made
+	tryNext time.Time  // guarded by renewal; no renewal before that
+	seen    string     // guarded by renewal; the files as they were last read
+}
+
+// root is the root certificate with its key.
+type root struct {
+	cert *x509.Certificate
+	pem  []byte
+	key  crypto.Signer
 }
 
 // Open opens the authority in cfg.Dir. At first use it makes the root; it makes
@@ -106,18 +113,15 @@ func Open(cfg Config) (*Authority, error) {
 	if err := a.openServer(); err != nil {
 		return nil, fmt.Errorf("ca: %w", err)
 	}
+	a.seen = stamp(a.files()...)
 	return a, nil
 }
 
 // RootPEM returns the root certificate, as it is in [RootFile].
-func (a *Authority) RootPEM() []byte { return slices.Clone(a.rootPEM) }
+func (a *Authority) RootPEM() []byte { return slices.Clone(a.root.Load().pem) }
 
-// Pool returns a new pool that holds the root certificate.
-func (a *Authority) Pool() *x509.CertPool {
-	pool := x509.NewCertPool()
-	pool.AddCert(a.root)
-	return pool
-}
+// Root returns the root certificate.
+func (a *Authority) Root() *x509.Certificate { return a.root.Load().cert }
 
 func (a *Authority) path(name string) string { return filepath.Join(a.dir, name) }
 
@@ -137,21 +141,31 @@ func (a *Authority) openRoot() error {
 	if err != nil {
 		return err
 	}
-	a.key = key
-	switch a.root, err = a.readCertificate(RootFile); {
-	case errors.Is(err, fs.ErrNotExist):
-		return a.makeRoot()
-	case err != nil:
-		return err
-	case !a.root.IsCA || !samePublicKey(a.root.PublicKey, key.Public()):
-		return fmt.Errorf("%s: this is not the certificate of the key %s; restore the file from a backup, or remove it to have it made anew: %w",
-			a.path(RootFile), rootKeyFile, iot.ErrInvalid)
+	r, err := a.readRoot(key)
+	if errors.Is(err, fs.ErrNotExist) {
+		r, err = a.makeRoot(key)
 	}
-	a.rootPEM = encodeCertificate(a.root.Raw)
+	if err != nil {
+		return err
+	}
+	a.root.Store(r)
 	return nil
 }
 
-func (a *Authority) makeRoot() error {
+// readRoot reads the certificate of the root's key.
+func (a *Authority) readRoot(key crypto.Signer) (*root, error) {
+	c, err := a.readCertificate(RootFile)
+	if err != nil {
+		return nil, err
+	}
+	if !c.IsCA || !samePublicKey(c.PublicKey, key.Public()) {
+		return nil, fmt.Errorf("%s: this is not the certificate of the key %s; restore the file from a backup, or remove it to have it made anew: %w",
+			a.path(RootFile), rootKeyFile, iot.ErrInvalid)
+	}
+	return &root{c, encodeCertificate(c.Raw), key}, nil
+}
+
+func (a *Authority) makeRoot(key crypto.Signer) (*root, error) {
 	template := &x509.Certificate{
 		Subject:               pkix.Name{CommonName: "Fieldline Root CA", Organization: []string{"Fieldline"}},
 		NotBefore:             a.now().Add(-backdate),
@@ -161,20 +175,21 @@ func (a *Authority) makeRoot() error {
 		IsCA:                  true,
 		MaxPathLenZero:        true,
 	}
-	raw, err := x509.CreateCertificate(rand.Reader, template, template, a.key.Public(), a.key)
+	raw, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
-		return fmt.Errorf("root certificate: %w", err)
+		return nil, fmt.Errorf("root certificate: %w", err)
 	}
-	if a.root, err = x509.ParseCertificate(raw); err != nil {
-		return fmt.Errorf("root certificate: %w", err)
+	c, err := x509.ParseCertificate(raw)
+	if err != nil {
+		return nil, fmt.Errorf("root certificate: %w", err)
 	}
-	a.rootPEM = encodeCertificate(raw)
-	return writeFile(a.path(RootFile), a.rootPEM, 0o644)
+	r := &root{c, encodeCertificate(raw), key}
+	return r, writeFile(a.path(RootFile), r.pem, 0o644)
 }
 
 // sign issues a certificate for the public key, under the root.
-func (a *Authority) sign(template *x509.Certificate, public crypto.PublicKey) (*x509.Certificate, error) {
-	raw, err := x509.CreateCertificate(rand.Reader, template, a.root, public, a.key)
+func (r *root) sign(template *x509.Certificate, public crypto.PublicKey) (*x509.Certificate, error) {
+	raw, err := x509.CreateCertificate(rand.Reader, template, r.cert, public, r.key)
 	if err != nil {
 		return nil, err
 	}

@@ -99,7 +99,7 @@ func checkKey(public crypto.PublicKey) error {
 // issue signs a device certificate; without a subject it gets AWS IoT's.
 func (a *Authority) issue(subject []byte, public crypto.PublicKey, active bool) (iot.Certificate, error) {
 	now := a.now()
-	c, err := a.sign(&x509.Certificate{
+	c, err := a.root.Load().sign(&x509.Certificate{
 		Subject:               pkix.Name{CommonName: "AWS IoT Certificate"},
 		RawSubject:            subject,
 		NotBefore:             now.Add(-backdate),

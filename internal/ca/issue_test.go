@@ -52,7 +52,7 @@ func TestIssueKeys(t *testing.T) {
 	if _, err := c.Verify(clientOptions(a)); err != nil {
 		t.Error(err)
 	}
-	if _, err := c.Verify(x509.VerifyOptions{Roots: a.Pool(), CurrentTime: today}); err == nil {
+	if _, err := c.Verify(x509.VerifyOptions{Roots: trust(a), CurrentTime: today}); err == nil {
 		t.Error("it would do for a server")
 	}
 	sum := sha256.Sum256(c.Raw)
@@ -80,12 +80,12 @@ func handshake(t *testing.T, a *Authority, client tls.Certificate, want *x509.Ce
 	defer near.Close()
 	defer far.Close()
 	server := tls.Server(far, &tls.Config{
-		GetCertificate: a.ServerCertificate, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: a.Pool(), Time: at,
+		GetCertificate: a.ServerCertificate, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: trust(a), Time: at,
 	})
 	done := make(chan error, 1)
 	go func() { done <- server.Handshake() }()
 	device := tls.Client(near, &tls.Config{
-		RootCAs: a.Pool(), ServerName: "localhost", Certificates: []tls.Certificate{client}, Time: at,
+		RootCAs: trust(a), ServerName: "localhost", Certificates: []tls.Certificate{client}, Time: at,
 	})
 	if err := device.Handshake(); err != nil {
 		t.Fatalf("device: %v", err)
@@ -223,7 +223,7 @@ func request(t *testing.T, key crypto.Signer, subject pkix.Name) string {
 }
 
 func clientOptions(a *Authority) x509.VerifyOptions {
-	return x509.VerifyOptions{Roots: a.Pool(), CurrentTime: today, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
+	return x509.VerifyOptions{Roots: trust(a), CurrentTime: today, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
 }
 
 func parse(t *testing.T, text string) *x509.Certificate {

@@ -88,7 +88,7 @@ func (a *Authority) ServerCertificate(*tls.ClientHelloInfo) (*tls.Certificate, e
 	if current = a.server.Load(); !a.nearEnd(current.Leaf) || a.now().Before(a.tryNext) {
 		return current, nil
 	}
-	if err := a.makeServer(); err != nil {
+	if err := a.makeServer(a.root.Load()); err != nil {
 		a.tryNext = a.now().Add(retryRenewal)
 		a.log.Error("server certificate not renewed", "err", err, "ends", current.Leaf.NotAfter)
 	}
@@ -103,46 +103,50 @@ func (a *Authority) nearEnd(c *x509.Certificate) bool {
 // is in them can be made anew, so damage is mended rather than reported; but a
 // key that others can read is refused like any.
 func (a *Authority) openServer() error {
-	reason, err := a.readServer()
-	if err != nil || reason == "" {
+	pair, reason, err := a.readServer(a.root.Load())
+	if err != nil {
 		return err
 	}
+	if reason == "" {
+		a.server.Store(pair)
+		return nil
+	}
 	a.log.Info("making a server certificate", "because", reason, "names", slices.Concat(a.names.dns, a.names.ip))
-	return a.makeServer()
+	return a.makeServer(a.root.Load())
 }
 
-// readServer reads the server certificate; reason says why it will not do.
-func (a *Authority) readServer() (reason string, err error) {
+// readServer reads the server certificate under a root; reason says why it will
+// not do.
+func (a *Authority) readServer(under *root) (pair *tls.Certificate, reason string, err error) {
 	if info, err := os.Stat(a.path(serverKeyFile)); err == nil && info.Mode().Perm()&0o077 != 0 {
 		_, err := a.readKey(serverKeyFile)
-		return "", err
+		return nil, "", err
 	}
 	key, keyErr := a.readKey(serverKeyFile)
 	leaf, leafErr := a.readCertificate(serverFile)
 	switch err := errors.Join(keyErr, leafErr); {
 	case errors.Is(err, fs.ErrNotExist):
-		return "there is none", nil
+		return nil, "there is none", nil
 	case errors.Is(err, iot.ErrInvalid):
-		return err.Error(), nil
+		return nil, err.Error(), nil
 	case err != nil:
-		return "", err
+		return nil, "", err
 	case !samePublicKey(leaf.PublicKey, key.Public()):
-		return "key and certificate do not belong together", nil
-	case leaf.CheckSignatureFrom(a.root) != nil:
-		return "it is of another root", nil
+		return nil, "key and certificate do not belong together", nil
+	case leaf.CheckSignatureFrom(under.cert) != nil:
+		return nil, "it is of another root", nil
 	case a.nearEnd(leaf):
-		return "it ends within 30 days", nil
+		return nil, "it ends within 30 days", nil
 	case a.now().Before(leaf.NotBefore):
-		return "it is not valid yet", nil
+		return nil, "it is not valid yet", nil
 	case !a.names.of(leaf):
-		return "the hosts have changed", nil
+		return nil, "the hosts have changed", nil
 	}
-	a.server.Store(&tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf})
-	return "", nil
+	return &tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf}, "", nil
 }
 
 // makeServer makes, keeps and presents a new server certificate with a new key.
-func (a *Authority) makeServer() error {
+func (a *Authority) makeServer(under *root) error {
 	key, err := a.makeKey(serverKeyFile)
 	if err != nil {
 		return err
@@ -159,7 +163,7 @@ func (a *Authority) makeServer() error {
 	for _, address := range a.names.ip {
 		template.IPAddresses = append(template.IPAddresses, net.ParseIP(address))
 	}
-	leaf, err := a.sign(template, key.Public())
+	leaf, err := under.sign(template, key.Public())
 	if err != nil {
 		return fmt.Errorf("server certificate: %w", err)
 	}

@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"log/slog"
 	"net"
@@ -208,9 +209,9 @@ type noCertificates struct{}
 func (noCertificates) Identify(string, string) (iot.Principal, string, error) {
 	return iot.Principal{}, "", iot.ErrNotFound
 }
-func (noCertificates) CheckCertificate(string) error { return iot.ErrNotFound }
-func (noCertificates) Generation() uint64            { return 0 }
-func (noCertificates) Changed() <-chan struct{}      { return nil }
+func (noCertificates) CheckCertificate(*x509.Certificate) error { return iot.ErrNotFound }
+func (noCertificates) Generation() uint64                       { return 0 }
+func (noCertificates) Changed() <-chan struct{}                 { return nil }
 
 // noRules is a rule engine without rules.
 type noRules struct{}

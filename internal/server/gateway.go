@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -45,11 +44,11 @@ func (s *Server) buildBroker(sockets *listeners) (err error) {
 	cfg := broker.Config{
 		TLS:               sockets.device,
 		ServerCertificate: s.authority.ServerCertificate,
-		ClientCAs:         s.authority.Pool(),
-		Registry:          identities{s.store},
+		Registry:          identities{s.store, s.enrolment().enrol},
 		Authorizer:        policy.NewEnforcer(s.store, s.cfg.Account),
 		Ingester:          s.ingest,
 		Sessions:          s.store,
+		Connected:         s.keeper.rotations.connected,
 		PlainPolicy:       PlainPolicy,
 		TrustDeviceID:     s.cfg.TrustDeviceID,
 		Log:               s.log,
@@ -67,10 +66,6 @@ func (s *Server) buildBroker(sockets *listeners) (err error) {
 
 // buildGateway builds the WebSocket and HTTP doors.
 func (s *Server) buildGateway(sockets *listeners) (err error) {
-	certificates, err := s.gatewayTLS()
-	if err != nil {
-		return err
-	}
 	if err := s.buildGate(); err != nil {
 		return err
 	}
@@ -86,24 +81,12 @@ func (s *Server) buildGateway(sockets *listeners) (err error) {
 		return err
 	}
 	s.http, err = httpapi.New(httpapi.Config{
-		Listener: sockets.gateway, TLS: certificates, APIs: s.apis,
+		Listener: sockets.gateway, TLS: s.keeper.tls(), APIs: s.apis,
 		WebSocket: s.webSocket(), MQTT: s.mqttWebSocket(), IoTData: s.iotData(), Readings: readings{s.store}, Devices: s.store, Sight: sight{s}, Add: s.addDevice,
 		Session: s.session(), URL: s.GatewayURL(), Hosts: s.cfg.Hostnames, AllowOrigin: s.cfg.allowOrigin,
 		Authorize: s.gate.request, OpenLooking: s.access() == awsapi.GatewayOpen, Dashboard: web.Files(), Ready: s.store.Writable, Log: s.log,
 	})
 	return err
-}
-
-func (s *Server) gatewayTLS() (*tls.Config, error) {
-	if s.cfg.GatewayCert == "" {
-		return nil, nil
-	}
-	pair, err := tls.LoadX509KeyPair(s.cfg.GatewayCert, s.cfg.GatewayKey)
-	if err != nil {
-		return nil, fmt.Errorf("--gateway-cert and --gateway-key: %w", err)
-	}
-	// A WebSocket upgrade needs HTTP/1.1.
-	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}, nil
 }
 
 // addDevice provisions a device for the dashboard's page.

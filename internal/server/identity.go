@@ -1,11 +1,13 @@
 package server
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
 
+	"github.com/fieldline-iot/fieldline/internal/ca"
 	"github.com/fieldline-iot/fieldline/internal/iot"
 )
 
@@ -25,12 +27,31 @@ type attachments interface {
 }
 
 // identities tells the broker who its clients are.
-type identities struct{ registry }
+type identities struct {
+	registry
+	// enrol may register a certificate that is not; nil registers none.
+	enrol func(*x509.Certificate) error
+}
+
+// errStranger: a certificate is not registered.
+var errStranger = errors.New("not registered here")
 
 // CheckCertificate returns an error wrapping [iot.ErrDenied] unless a
-// certificate is registered, ACTIVE and within its time.
-func (r identities) CheckCertificate(id string) error {
+// certificate is registered, ACTIVE and within its time. One that is not
+// registered may be by this call; it is not ACTIVE then.
+//
+// As on AWS, the CA that a certificate was registered under has no say in it any
+// more: making the CA INACTIVE keeps further certificates from being registered.
+func (r identities) CheckCertificate(c *x509.Certificate) error {
+	id := ca.ID(c)
 	_, err := r.active(id)
+	if !errors.Is(err, errStranger) || r.enrol == nil {
+		return err
+	}
+	if err := r.enrol(c); err != nil {
+		return err
+	}
+	_, err = r.active(id)
 	return err
 }
 
@@ -38,7 +59,7 @@ func (r identities) active(id string) (iot.Certificate, error) {
 	cert, err := r.Certificate(id)
 	switch now := time.Now(); {
 	case errors.Is(err, iot.ErrNotFound):
-		return cert, fmt.Errorf("certificate %s is not registered here (fieldline thing create makes one that is): %w", id, iot.ErrDenied)
+		return cert, fmt.Errorf("certificate %s is %w (fieldline thing create makes one that is): %w", id, errStranger, iot.ErrDenied)
 	case err != nil:
 		return cert, fmt.Errorf("certificate %s: %w", id, err)
 	case cert.Status != iot.CertificateActive:

@@ -43,7 +43,7 @@ func (book) Changed() <-chan struct{} { return nil }
 
 // TestIdentifyNamesTheDevice: whose readings a certificate and client id may report.
 func TestIdentifyNamesTheDevice(t *testing.T) {
-	registry := identities{book{
+	registry := identities{registry: book{
 		things:   []string{"one", "two", "free"},
 		attached: map[string][]string{"cert-1": {"one"}, "cert-2": {"two"}},
 	}}

@@ -75,7 +75,7 @@ func (p *provisioner) provision(_ context.Context, name string, another bool) (*
 		return nil, err
 	}
 	if len(certificates) > 0 && !another {
-		return nil, fmt.Errorf("thing %q has a certificate (%s); a second one is made with aws iot create-keys-and-certificate: %w", name, certificates[0], iot.ErrExists)
+		return nil, fmt.Errorf("thing %q has a certificate (%s); fieldline cert rotate %[1]s replaces it: %[3]w", name, certificates[0], iot.ErrExists)
 	}
 	issued, err := p.authority.IssueKeys(true)
 	if err != nil {

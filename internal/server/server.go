@@ -57,6 +57,7 @@ type Server struct {
 
 	store      *store.Store
 	authority  *ca.Authority
+	keeper     *certificateKeeper
 	logGroups  *logs.Logs
 	roles      *roles.Roles
 	functions  *function.Catalog
@@ -123,7 +124,7 @@ func makeDataFolder(dir string) error {
 // assemble builds the parts, from the store up to the doors.
 func (s *Server) assemble(sockets *listeners) error {
 	for _, build := range []func() error{
-		s.buildAuthority, s.buildLogs, s.buildTables,
+		s.buildAuthority, s.buildKeeper, s.buildLogs, s.buildTables,
 		func() error { return s.buildFunctions(sockets) }, s.buildRules, s.buildStack, s.buildIngest,
 		func() error { return s.buildBroker(sockets) },
 		func() error { return s.buildGateway(sockets) },
@@ -196,6 +197,7 @@ func (s *Server) Run(ctx context.Context, readyFile string, ready func()) error 
 	engines.Go(part(accepted, stop, "outbox", s.dispatcher.Run))
 	engines.Go(part(accepted, stop, "proxy", s.proxy.Run))
 	engines.Go(part(accepted, stop, "retention", s.retain))
+	engines.Go(part(accepted, stop, "certificates", s.keeper.run))
 	engines.Go(part(accepted, stop, "tables", s.tables.Run))
 	engines.Go(part(accepted, stop, "gate", s.warnOpen))
 	engines.Go(part(accepted, stop, "apis", s.apis.Run))

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fieldline-iot/fieldline/internal/ca"
 	"github.com/fieldline-iot/fieldline/internal/mqtt"
 	"github.com/fieldline-iot/fieldline/internal/server"
 	"github.com/fieldline-iot/fieldline/internal/sigv4"
@@ -75,15 +76,25 @@ func newKey(t *testing.T) *ecdsa.PrivateKey {
 // issue makes a client certificate that is good until a time.
 func (i *issuer) issue(until time.Time) tls.Certificate {
 	i.t.Helper()
+	return i.issueTo("device", until)
+}
+
+// issueTo makes a client certificate with a common name.
+func (i *issuer) issueTo(name string, until time.Time) tls.Certificate {
+	i.t.Helper()
 	key := newKey(i.t)
 	raw, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "device"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 		NotBefore: until.Add(-24 * time.Hour), NotAfter: until,
 	}, i.cert, key.Public(), i.key)
 	if err != nil {
 		i.t.Fatal(err)
 	}
-	return tls.Certificate{Certificate: [][]byte{raw}, PrivateKey: key}
+	leaf, err := x509.ParseCertificate(raw)
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{raw}, PrivateKey: key, Leaf: leaf}
 }
 
 // TestCertificatesThatAreNotGoodEndInTheHandshake shows what a client with each
@@ -94,6 +105,9 @@ func TestCertificatesThatAreNotGoodEndInTheHandshake(t *testing.T) {
 	s.setCertificate(id, "INACTIVE")
 	tomorrow, yesterday := time.Now().Add(24*time.Hour), time.Now().Add(-24*time.Hour)
 	ours := stolenIssuer(t, s)
+	expired := newIssuer(t).issue(time.Now().Add(expiresSoon))
+	s.register(expired, nil)
+	s.Eventually("the certificate's end", func() bool { return time.Now().After(expired.Leaf.NotAfter) })
 	for _, tc := range []struct {
 		name    string
 		own     tls.Certificate
@@ -101,8 +115,9 @@ func TestCertificatesThatAreNotGoodEndInTheHandshake(t *testing.T) {
 		alert13 string
 		log     string
 	}{
-		{"signed by another authority", newIssuer(t).issue(tomorrow), "unknown certificate authority", "unknown certificate authority", "unknown authority"},
-		{"expired", ours.issue(yesterday), "expired certificate", "expired certificate", "certificate has expired"},
+		{"signed by another authority", newIssuer(t).issue(tomorrow), "bad certificate", "bad certificate", "is not registered here"},
+		{"signed by ours, expired, not registered", ours.issue(yesterday), "bad certificate", "bad certificate", "is not registered here"},
+		{"registered and expired", expired, "bad certificate", "bad certificate", "certificate " + ca.ID(expired.Leaf) + " is valid from"},
 		{"not registered", ours.issue(tomorrow), "bad certificate", "bad certificate", "is not registered here"},
 		{"inactive", good.Certificates[0], "bad certificate", "bad certificate", "certificate " + id + " is INACTIVE"},
 		{"none", tls.Certificate{}, "handshake failure", "certificate required", "didn't provide a certificate"},

@@ -14,11 +14,16 @@ import (
 
 // The second byte of a registry key names the noun.
 const (
+	kindAuthority   byte = 'a' // id → iot.CACertificate
 	kindCertificate byte = 'c' // id → iot.Certificate
 	kindFunction    byte = 'f' // function, statement id → iot.Permission
 	kindPolicy      byte = 'p' // name → iot.Policy
 	kindRule        byte = 'r' // name → iot.Rule
+	kindRotation    byte = 'o' // new certificate → iot.Rotation
 	kindThing       byte = 't' // name → iot.Thing
+	kindValue       byte = 'v' // name → a single value
+
+	kindIssued byte = 'I' // CA, certificate that came under it → nothing
 
 	// Attachments are kept in both directions, always written together.
 	kindPolicyOf      byte = 'P' // certificate, policy → nothing

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -20,7 +21,10 @@ func (s *Store) PutCertificate(c iot.Certificate) error {
 		if there {
 			return fmt.Errorf("certificate %q: %w", c.ID, iot.ErrExists)
 		}
-		return save(b, c, kindCertificate, c.ID)
+		if c.CA != "" {
+			err = b.Set(registryKey(kindIssued, c.CA, c.ID), nil, nil)
+		}
+		return errors.Join(err, save(b, c, kindCertificate, c.ID))
 	})
 }
 
@@ -66,6 +70,9 @@ func (s *Store) DeleteCertificate(id string) error {
 		if err := s.unused("certificate", kindThingOf, id, "things"); err != nil {
 			return err
 		}
-		return b.Delete(registryKey(kindCertificate, id), nil)
+		if c.CA != "" {
+			err = b.Delete(registryKey(kindIssued, c.CA, id), nil)
+		}
+		return errors.Join(err, b.Delete(registryKey(kindCertificate, id), nil))
 	})
 }

@@ -231,7 +231,7 @@ func (m *sessionModel) check() {
 		for _, packet := range got.Received {
 			received[packet] = true
 		}
-		if got.Session != want.Session || !maps.Equal(subs, want.subs) || !maps.Equal(received, want.received) {
+		if !sameSession(&got.Session, &want.Session) || !maps.Equal(subs, want.subs) || !maps.Equal(received, want.received) {
 			m.t.Fatalf("session %d is %+v, want %+v", id, got, want)
 		}
 		m.checkQueue(got, want)
