@@ -81,3 +81,11 @@ type Target struct {
 	// end of the exchange is owed to it.
 	Released bool
 }
+
+// RetainedSummary is what a list says of a retained message.
+type RetainedSummary struct {
+	Topic       string
+	PayloadSize int // bytes
+	QoS         byte
+	Modified    time.Time
+}
