@@ -101,6 +101,10 @@ type Config struct {
 	PlainPolicy   string // policy of the clients of Plain; DefaultPlainPolicy if ""
 	TrustDeviceID bool   // clients may report readings of any device
 
+	// Strict has the broker refuse and ignore what AWS IoT does: QoS 2, retained
+	// messages for wildcard subscriptions, subscription identifiers. Limits that are
+	// not given are AWS's then.
+	Strict  bool
 	Limits  Limits
 	Log     *slog.Logger          // nil discards
 	Metrics prometheus.Registerer // nil registers none
@@ -110,6 +114,7 @@ type Config struct {
 type Broker struct {
 	cfg       Config
 	limits    Limits
+	ways      ways
 	maxPacket int // bytes
 	doors     []door
 	arriving  chan struct{} // one element per connection that has no CONNACK yet
@@ -119,6 +124,9 @@ type Broker struct {
 	tree     *topic.Tree[*conn, subscription]
 	metrics  *metrics
 	arrivals throttle // log lines about connections that came to nothing
+	accepts  pacer    // of all doors
+	connects connectRates
+	presence presence
 	order    maphash.Seed
 
 	routings sync.Pool // of *routing
@@ -136,8 +144,8 @@ func New(cfg Config) (*Broker, error) {
 	if len(cfg.TLS)+len(cfg.HTTPS) > 0 && (cfg.ServerCertificate == nil || cfg.ClientCAs == nil) {
 		return nil, fmt.Errorf("broker: TLS listeners need ServerCertificate and ClientCAs: %w", iot.ErrInvalid)
 	}
-	cfg.Limits.setDefaults()
-	if err := cfg.Limits.validate(); err != nil {
+	cfg.Limits.setDefaults(cfg.Strict)
+	if err := cfg.Limits.Validate(); err != nil {
 		return nil, fmt.Errorf("broker: %w", err)
 	}
 	if cfg.Log == nil {
@@ -149,6 +157,7 @@ func New(cfg Config) (*Broker, error) {
 	b := &Broker{
 		cfg:       cfg,
 		limits:    cfg.Limits,
+		ways:      ways{strict: cfg.Strict, limits: cfg.Limits},
 		maxPacket: cfg.Limits.Payload + headerRoom,
 		web:       newHandover(),
 		tree:      topic.NewTree[*conn, subscription](false),

@@ -83,7 +83,7 @@ func (c *conn) adopt(connect *mqtt.Connect) (assigned string, err error) {
 	case strings.ContainsRune(id, 0):
 		return "", &mqtt.Error{Code: mqtt.ClientIdentifierNotValid, Reason: "the client identifier contains U+0000"}
 	}
-	if most := c.b.limits.KeepAlive; c.version == mqtt.V5 && most > 0 && (connect.KeepAlive == 0 || connect.KeepAlive > most) {
+	if most := c.b.limits.KeepAliveMax; c.version == mqtt.V5 && most > 0 && (connect.KeepAlive == 0 || connect.KeepAlive > most) {
 		c.keepAlive = time.Duration(most) * time.Second
 	}
 	return assigned, nil

@@ -13,7 +13,7 @@ import (
 )
 
 func TestConnackSaysWhatTheBrokerDoes(t *testing.T) {
-	c := start(t, func(cfg *Config) { cfg.Limits.KeepAlive = 60 }).dial()
+	c := start(t, func(cfg *Config) { cfg.Limits.KeepAliveMax = 60 }).dial()
 	got := c.connect(&mqtt.Connect{Version: mqtt.V5, CleanStart: true, KeepAlive: 600, SessionExpiry: 3600, HasUsername: true, Username: "?SDK=Python&Version=1"})
 	switch {
 	case got.MaximumQoS == nil || *got.MaximumQoS != 1:

@@ -29,7 +29,7 @@ func (c *conn) publish(packet []byte) error {
 	if v.denied != nil {
 		return c.refusePublish(p, v)
 	}
-	return c.submit(p, v.topic, who)
+	return c.submit(p, &v, who)
 }
 
 // checkPublish refuses what the broker does not do, as CONNACK has told the client.
@@ -100,7 +100,7 @@ func (c *conn) aliased(alias uint16) string {
 func (c *conn) refusePublish(p *mqtt.Publish, v verdict) error {
 	c.refused(policy.Publish, v)
 	if c.version != mqtt.V5 {
-		return &mqtt.Error{Code: mqtt.NotAuthorized, Reason: fmt.Sprintf("publish to %q denied: %s", v.topic, v.denied.Reason)}
+		return &mqtt.Error{Code: v.code, Reason: fmt.Sprintf("publish to %q denied: %s", v.topic, v.denied.Reason)}
 	}
 	if p.QoS == 0 {
 		return nil
@@ -109,15 +109,16 @@ func (c *conn) refusePublish(p *mqtt.Publish, v verdict) error {
 	if !ok {
 		return errInterrupted
 	}
-	c.acks.settle(slot, mqtt.NotAuthorized, v.denied.Reason)
+	c.acks.settle(slot, v.code, v.denied.Reason)
 	return nil
 }
 
 // submit hands the message in. It waits while the connection has as many
 // messages in flight as it may, or while the ingester holds it back.
-func (c *conn) submit(p *mqtt.Publish, topic string, who *identity) error {
+func (c *conn) submit(p *mqtt.Publish, v *verdict, who *identity) error {
 	m := &iot.Message{
-		Topic:      topic,
+		Topic:      v.name(),
+		Rule:       v.rule,
 		Payload:    bytes.Clone(p.Payload),
 		QoS:        p.QoS,
 		Dup:        p.Dup,

@@ -121,7 +121,7 @@ func TestFailedCommit(t *testing.T) {
 }
 
 func TestDeniedPublish(t *testing.T) {
-	for _, topic := range []string{"forbidden", "$aws/rules/R/t", "$SYS/x"} {
+	for _, topic := range []string{"forbidden", "$aws/things/T/shadow/update", "$SYS/x"} {
 		t.Run("5.0 stays connected: "+topic, func(t *testing.T) {
 			h := start(t, func(cfg *Config) { cfg.Ingester = noIngester(t) })
 			h.policy.deny(policy.Publish, "forbidden")

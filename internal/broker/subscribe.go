@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -91,10 +90,7 @@ func (c *conn) grant(who *identity, want *mqtt.Subscription) (code mqtt.ReasonCo
 	}
 	if v := c.decide(who, policy.Subscribe, filter); v.denied != nil {
 		c.refused(policy.Subscribe, v)
-		return mqtt.NotAuthorized, v.denied.Reason
-	}
-	if most := c.b.limits.Levels; strings.Count(filter, "/") >= most {
-		return mqtt.QuotaExceeded, fmt.Sprintf("the filter has more than %d levels", most)
+		return v.code, v.denied.Reason
 	}
 	if int(c.subs.count.Load()) >= c.b.limits.Subscriptions && !c.subs.has(filter) {
 		return mqtt.QuotaExceeded, "the connection has as many subscriptions as it may"
