@@ -43,14 +43,14 @@ type Config struct {
 	// Queue appends to dst what keeps m for the sessions that get it even when
 	// they are not connected, and Queued is told when that is committed. Nil: there
 	// are no such sessions.
-	Queue     func(dst []iot.Effect, m *iot.Message) []iot.Effect
-	Queued    func(q *iot.Queue)
-	Route     func(m *iot.Message)          // to MQTT subscribers
-	Push      func(readings []*iot.Reading) // to WebSocket clients, in seq order
-	Wake      func(lane iot.OutboxLane)     // the outbox has a new entry
-	Observe   func(c *iot.Commit)           // nil, or told each commit that was applied
-	Log       *slog.Logger
-	Metrics   prometheus.Registerer
+	Queue   func(dst []iot.Effect, m *iot.Message) []iot.Effect
+	Queued  func(q *iot.Queue)
+	Route   func(m *iot.Message)          // to MQTT subscribers
+	Push    func(readings []*iot.Reading) // to WebSocket clients, in seq order
+	Wake    func(lane iot.OutboxLane)     // the outbox has a new entry
+	Observe func(c *iot.Commit)           // nil, or told each commit that was applied
+	Log     *slog.Logger
+	Metrics prometheus.Registerer
 }
 
 // maxRepublished bounds the messages that rules make of one message.
@@ -151,6 +151,10 @@ func digest(m *iot.Message) uint64 {
 	d.WriteString(m.Topic) // never fails
 	d.Write([]byte{0})
 	d.Write(m.Payload)
+	if m.Rule != "" { // the same bytes for another rule are another message
+		d.Write([]byte{0})
+		d.WriteString(m.Rule)
+	}
 	return d.Sum64()
 }
 
