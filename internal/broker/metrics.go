@@ -53,7 +53,7 @@ func newMetrics(to prometheus.Registerer) (*metrics, error) {
 	m.droppedFull = m.dropped.WithLabelValues("queue full")
 	m.droppedLarge = m.dropped.WithLabelValues("larger than the client takes")
 	m.droppedExpired = m.dropped.WithLabelValues("expired")
-	for _, act := range []policy.Action{policy.Connect, policy.Publish, policy.Subscribe, policy.Receive} {
+	for _, act := range []policy.Action{policy.Connect, policy.Publish, policy.RetainPublish, policy.Subscribe, policy.Receive} {
 		m.denied.WithLabelValues(string(act))
 	}
 	if to == nil {
