@@ -124,7 +124,13 @@ func AWSLimits() Limits {
 	return l
 }
 
-// setDefaults fills in the zero fields.
+// OrDefaults returns the limits with zero fields filled in: from [AWSLimits] when
+// strict, else from [DefaultLimits].
+func (l Limits) OrDefaults(strict bool) Limits {
+	l.setDefaults(strict)
+	return l
+}
+
 func (l *Limits) setDefaults(strict bool) {
 	d := DefaultLimits()
 	if strict {

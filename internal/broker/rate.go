@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"fmt"
 	"sync"
 	"time"
 
@@ -105,10 +106,10 @@ type connectRates struct {
 
 const maxConnectRates = 64 << 10
 
-// check takes note of a CONNECT, and returns an error if it came too soon.
-func (c *connectRates) check(now time.Time, clientID string, perSecond int) error {
+// allow takes note of a CONNECT, and reports whether it may come so soon.
+func (c *connectRates) allow(now time.Time, clientID string, perSecond int) bool {
 	if perSecond <= 0 {
-		return nil
+		return true
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -125,11 +126,15 @@ func (c *connectRates) check(now time.Time, clientID string, perSecond int) erro
 	}
 	allowed := b.allow(now, evenly(perSecond), 1)
 	c.recent[clientID] = b
-	if !allowed {
-		return &mqtt.Error{
-			Code:   mqtt.QuotaExceeded,
-			Reason: "the client connects more often than it may (--client-connect-rate; AWS IoT: once a second): wait a second before connecting again",
-		}
+	return allowed
+}
+
+// checkConnectRate refuses a client that connects more often than it may. It is
+// asked once the client is known to be who it says, or anybody could keep it out.
+func (b *Broker) checkConnectRate(now time.Time, clientID string) error {
+	if b.connects.allow(now, clientID, b.limits.ConnectRate) {
+		return nil
 	}
-	return nil
+	return &mqtt.Error{Code: mqtt.QuotaExceeded, Reason: fmt.Sprintf(
+		"the client connects more than %d times a second (%s): wait a second before connecting again", b.limits.ConnectRate, b.ways.quota())}
 }

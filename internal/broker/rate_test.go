@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -118,30 +117,32 @@ func TestConnectRatesAreTheClientsOwn(t *testing.T) {
 		{9000, "a", true},
 	}
 	for _, step := range steps {
-		err := c.check(moment(step.at), step.id, 1)
-		if (err == nil) != step.ok {
-			t.Errorf("%s at %d ms: %v", step.id, step.at, err)
-		}
-		if told, ok := errors.AsType[*mqtt.Error](err); err != nil && (!ok || told.Code != mqtt.QuotaExceeded) {
-			t.Errorf("refused with %v", err)
+		if ok := c.allow(moment(step.at), step.id, 1); ok != step.ok {
+			t.Errorf("%s at %d ms: %v, want %v", step.id, step.at, ok, step.ok)
 		}
 	}
-	if err := c.check(moment(9000), "a", 0); err != nil {
-		t.Errorf("without a rate: %v", err)
+	if !c.allow(moment(9000), "a", 0) {
+		t.Error("refused without a rate")
 	}
+}
+
+func TestConnectingTooOftenIsRefused(t *testing.T) {
+	b := &Broker{limits: AWSLimits(), ways: ways{strict: true, limits: AWSLimits()}}
+	checkRefusal(t, b.checkConnectRate(moment(0), "a"), 0, "")
+	checkRefusal(t, b.checkConnectRate(moment(1), "a"), mqtt.QuotaExceeded, "more than 1 times a second (a quota of AWS IoT")
 }
 
 func TestConnectRatesAreBounded(t *testing.T) {
 	var c connectRates
 	for i := range 3*maxConnectRates + 1 {
-		if err := c.check(moment(0), fmt.Sprint(i), 1); err != nil {
-			t.Fatal(err)
+		if !c.allow(moment(0), fmt.Sprint(i), 1) {
+			t.Fatal(i)
 		}
 	}
 	if n := len(c.recent) + len(c.older); n > 2*maxConnectRates {
 		t.Errorf("%d clients are remembered, more than %d", n, 2*maxConnectRates)
 	}
-	c.check(moment(5000), "a", 1)
+	c.allow(moment(5000), "a", 1)
 	if n := len(c.recent) + len(c.older); n != 1 {
 		t.Errorf("five seconds later %d clients are remembered", n)
 	}

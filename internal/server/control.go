@@ -45,6 +45,7 @@ func (s *Server) buildControl(sockets *listeners) (err error) {
 		APIGateway:     s.apiGateway(),
 		Sockets:        s.push,
 		Publish:        s.publish,
+		MaxPayload:     s.cfg.limits().Payload,
 		DynamoDB:       s.tablesAPI(),
 		Logs:           s.logsAPI(),
 		IAM:            s.iamAPI(),

@@ -51,6 +51,8 @@ func (s *Server) buildBroker(sockets *listeners) (err error) {
 		Ingester:          s.ingest,
 		PlainPolicy:       PlainPolicy,
 		TrustDeviceID:     s.cfg.TrustDeviceID,
+		Strict:            s.cfg.AWSStrict,
+		Limits:            s.cfg.Limits,
 		Log:               s.log,
 		Metrics:           s.metrics,
 	}
