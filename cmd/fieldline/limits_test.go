@@ -119,3 +119,35 @@ func TestSizes(t *testing.T) {
 		}
 	}
 }
+
+// TestTheManualHasEveryLimit checks the table in docs/broker.md: a row for each flag,
+// with both of its defaults.
+func TestTheManualHasEveryLimit(t *testing.T) {
+	text, err := os.ReadFile("../../docs/broker.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := &upOptions{server: server.DefaultConfig()}
+	flags := pflag.NewFlagSet("up", pflag.ContinueOnError)
+	o.define(flags)
+	shown := func(name string) string {
+		value := strings.TrimSuffix(flags.Lookup(name).Value.String(), "0m0s")
+		if value == "0" {
+			return "none"
+		}
+		return value
+	}
+	standard := make(map[string]string)
+	for _, name := range o.limits {
+		standard[name] = shown(name)
+	}
+	o.server.Limits = broker.AWSLimits()
+	for _, name := range o.limits {
+		if row := "\n| `--" + name + "` | " + standard[name] + " | " + shown(name) + " | "; !strings.Contains(string(text), row) {
+			t.Errorf("docs/broker.md has no row %q", strings.TrimSpace(row))
+		}
+	}
+	if rows := strings.Count(string(text), "\n| `--"); rows != len(o.limits) {
+		t.Errorf("docs/broker.md has %d rows of flags, want %d", rows, len(o.limits))
+	}
+}
