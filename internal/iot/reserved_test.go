@@ -65,3 +65,25 @@ func TestReservedTopics(t *testing.T) {
 		t.Errorf("$aws/# may match events, but: %v", err)
 	}
 }
+
+// FuzzBasicIngest checks that the parts of a topic make it up again, and that only
+// what could be a rule is taken for one.
+func FuzzBasicIngest(f *testing.F) {
+	f.Add("$aws/rules/R/a/b")
+	f.Add("$aws/rules/R")
+	f.Add("a/b")
+	f.Fuzz(func(t *testing.T, topic string) {
+		rule, rest := BasicIngest(topic)
+		switch {
+		case rule == "" && rest != topic:
+			t.Errorf("%q becomes %q", topic, rest)
+		case rule != "" && topic != "$aws/rules/"+rule+"/"+rest && topic != "$aws/rules/"+rule:
+			t.Errorf("%q is taken apart into %q and %q", topic, rule, rest)
+		case strings.ContainsAny(rule, "/+#$- "):
+			t.Errorf("rule %q", rule)
+		}
+		if err := CheckPublishTopic(topic); rule != "" && err != nil {
+			t.Errorf("%q is refused: %v", topic, err)
+		}
+	})
+}
