@@ -20,11 +20,11 @@ func (o *upOptions) defineLimits(f *pflag.FlagSet) {
 		f.IntVar(field, name, *field, usage+ifStrict(strict != *field, strconv.Itoa(strict)))
 		o.limits = append(o.limits, name)
 	}
-	bytes := func(field *int, name, usage string, strict int) {
-		f.Var((*size)(field), name, usage+ifStrict(strict != *field, size(strict).String()))
+	bytes := func(field pflag.Value, name, usage string) {
+		f.Var(field, name, usage)
 		o.limits = append(o.limits, name)
 	}
-	bytes(&l.Payload, "max-payload", "largest payload of a message, up to 1MiB", aws.Payload)
+	bytes(sizeOf(&l.Payload), "max-payload", "largest payload of a message, up to 1MiB")
 	number(&l.ClientID, "max-client-id", "longest client identifier, in bytes", aws.ClientID)
 	number(&l.Topic, "max-topic", "longest topic or filter, in bytes", aws.Topic)
 	number(&l.Levels, "max-levels", "levels that a topic or filter may have", aws.Levels)
@@ -33,12 +33,12 @@ func (o *upOptions) defineLimits(f *pflag.FlagSet) {
 	number(&l.InFlight, "receive-maximum", "publishes of QoS 1 and 2 of a connection that may wait for their acknowledgement", aws.InFlight)
 	number(&l.Window, "send-window", "deliveries of QoS 1 and 2 to a connection that may wait for its acknowledgement", aws.Window)
 	number(&l.PublishRate, "publish-rate", "publishes that a connection may send a second; 0 is without bound", aws.PublishRate)
-	bytes(&l.ByteRate, "byte-rate", "bytes that a connection may send a second; 0 is without bound", aws.ByteRate)
+	bytes(sizeOf(&l.ByteRate), "byte-rate", "bytes that a connection may send a second; 0 is without bound"+ifStrict(true, sizeOf(&aws.ByteRate).String()))
 	number(&l.SessionMessages, "session-messages", "messages that are kept for one session", aws.SessionMessages)
-	bytes(&l.SessionBytes, "session-bytes", "bytes of messages that are kept for one session", aws.SessionBytes)
+	bytes(sizeOf(&l.SessionBytes), "session-bytes", "bytes of messages that are kept for one session")
 	number(&l.QueueMessages, "queue-messages", "messages that wait in memory for one connection", aws.QueueMessages)
-	bytes(&l.QueueBytes, "queue-bytes", "bytes of messages that wait in memory for one connection", aws.QueueBytes)
-	bytes(&l.QueuedBytes, "memory-limit", "bytes of messages that wait in memory for all connections", aws.QueuedBytes)
+	bytes(sizeOf(&l.QueueBytes), "queue-bytes", "bytes of messages that wait in memory for one connection")
+	bytes(sizeOf(&l.QueuedBytes), "memory-limit", "bytes of messages that wait in memory for all connections")
 	number(&l.AcceptRate, "accept-rate", "MQTT connections that are accepted a second; 0 is without bound", aws.AcceptRate)
 	number(&l.AcceptBurst, "accept-burst", "MQTT connections that are accepted at once", aws.AcceptBurst)
 	number(&l.ConnectRate, "client-connect-rate", "times that one client identifier may connect a second; 0 is without bound", aws.ConnectRate)
@@ -84,18 +84,25 @@ func (o *upOptions) settleLimits(flags *pflag.FlagSet) error {
 	return nil
 }
 
-// size is a number of bytes: plain, or with a unit such as KiB or MB.
-type size int
+// size is a flag of a number of bytes: plain, or with a unit such as KiB or MB.
+type size struct {
+	get func() int64
+	set func(int64)
+}
+
+func sizeOf[T int | int64](field *T) size {
+	return size{get: func() int64 { return int64(*field) }, set: func(n int64) { *field = T(n) }}
+}
+
+// sizeUnit is a unit of sizes, and how many bytes it is.
+type sizeUnit struct {
+	name  string
+	bytes int64
+}
 
 // sizeUnits are the units of sizes, the largest first.
-func sizeUnits() []struct {
-	name  string
-	bytes int
-} {
-	return []struct {
-		name  string
-		bytes int
-	}{
+func sizeUnits() []sizeUnit {
+	return []sizeUnit{
 		{"GiB", 1 << 30},
 		{"GB", 1e9},
 		{"MiB", 1 << 20},
@@ -110,30 +117,31 @@ func sizeUnits() []struct {
 
 // String writes the size in the largest binary unit that gives a whole number.
 func (s size) String() string {
+	n := s.get()
 	for _, unit := range sizeUnits() {
-		if strings.HasSuffix(unit.name, "iB") && s != 0 && int(s)%unit.bytes == 0 {
-			return strconv.Itoa(int(s)/unit.bytes) + unit.name
+		if strings.HasSuffix(unit.name, "iB") && n != 0 && n%unit.bytes == 0 {
+			return strconv.FormatInt(n/unit.bytes, 10) + unit.name
 		}
 	}
-	return strconv.Itoa(int(s))
+	return strconv.FormatInt(n, 10)
 }
 
 // Set reads a size.
-func (s *size) Set(text string) error {
+func (s size) Set(text string) error {
 	for _, unit := range sizeUnits() {
 		number, ok := strings.CutSuffix(text, unit.name)
 		if !ok {
 			continue
 		}
-		n, err := strconv.Atoi(strings.TrimSpace(number))
+		n, err := strconv.ParseInt(strings.TrimSpace(number), 10, 64)
 		if err != nil || n*unit.bytes/unit.bytes != n {
 			return fmt.Errorf("%q is not a number of bytes, such as 65536, 64KiB or 1MiB", text)
 		}
-		*s = size(n * unit.bytes)
+		s.set(n * unit.bytes)
 		return nil
 	}
-	return nil // the last unit is no unit
+	return nil // every text ends in the last unit, which is none
 }
 
 // Type names what the flag takes, for --help.
-func (*size) Type() string { return "bytes" }
+func (size) Type() string { return "bytes" }

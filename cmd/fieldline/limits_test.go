@@ -108,13 +108,14 @@ func TestSizes(t *testing.T) {
 		{"5MB", 5_000_000, "5000000"},
 		{"7B", 7, "7"},
 	} {
-		var s size
-		if err := s.Set(tt.text); err != nil || int(s) != tt.bytes || s.String() != tt.shown {
-			t.Errorf("%s is %d, shown as %s (%v); want %d as %s", tt.text, int(s), s, err, tt.bytes, tt.shown)
+		var n int
+		s := sizeOf(&n)
+		if err := s.Set(tt.text); err != nil || n != tt.bytes || s.String() != tt.shown {
+			t.Errorf("%s is %d, shown as %s (%v); want %d as %s", tt.text, n, s, err, tt.bytes, tt.shown)
 		}
 	}
 	for _, text := range []string{"", "x", "1.5MiB", "MiB", "1TiB", "9999999999999GiB"} {
-		if err := new(size).Set(text); err == nil || !strings.Contains(err.Error(), "64KiB") {
+		if err := sizeOf(new(int64)).Set(text); err == nil || !strings.Contains(err.Error(), "64KiB") {
 			t.Errorf("%q: %v", text, err)
 		}
 	}

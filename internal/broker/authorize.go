@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
@@ -142,8 +143,8 @@ func (d *decisions) remember(v verdict) {
 	d.known[v.topic] = v
 }
 
-// decide says whether the client may act on a topic, or a filter without
-// $share/NAME/: the policies' answer, and that of what is reserved or too long.
+// decide says whether the client may act on a topic or filter: the policies'
+// answer, and that of what is reserved or too long.
 func (c *conn) decide(who *identity, act policy.Action, topic string) verdict {
 	v := verdict{topic: topic}
 	d := c.b.authorize(&who.principal, act, topic)
@@ -167,9 +168,24 @@ func (b *Broker) checkSize(act policy.Action, topic string) error {
 	case policy.Publish:
 		return b.ways.checkTopic(topic)
 	case policy.Subscribe:
-		return b.ways.checkFilter(topic)
+		name, own := unshared(topic)
+		if err := b.ways.checkShareName(name); err != nil {
+			return err
+		}
+		return b.ways.checkFilter(own)
 	}
 	return nil
+}
+
+// unshared splits the filter of a shared subscription into its name and the filter
+// that topics are matched with; name is "" for any other, which is its own.
+func unshared(filter string) (name, own string) {
+	rest, ok := strings.CutPrefix(filter, "$share/")
+	if !ok {
+		return "", filter
+	}
+	name, own, _ = strings.Cut(rest, "/")
+	return name, own
 }
 
 // authorize decides about act on a topic or filter, as the client wrote it. What
@@ -185,7 +201,8 @@ func (b *Broker) authorize(who *iot.Principal, act policy.Action, topic string) 
 			err = fmt.Errorf("topic %q: messages of topics that begin with $ are not retained: publish without RETAIN: %w", topic, iot.ErrDenied)
 		}
 	case policy.Subscribe:
-		err = iot.CheckSubscribeFilter(topic)
+		_, own := unshared(topic)
+		err = iot.CheckSubscribeFilter(own)
 	}
 	if err != nil {
 		return policy.Decision{Statement: -1, Reason: err.Error()}

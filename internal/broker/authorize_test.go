@@ -3,6 +3,7 @@ package broker
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
 	"github.com/fieldline-iot/fieldline/internal/mqtt"
@@ -85,6 +86,31 @@ func TestRetainedMessagesOfReservedTopics(t *testing.T) {
 	for topic, allowed := range map[string]bool{"a/b": true, "forbidden": false, "$aws/rules/R/x": false} {
 		if d := h.authorize(who, policy.RetainPublish, topic); d.Allowed != allowed || !allowed && d.Reason == "" {
 			t.Errorf("%s: %+v", topic, d)
+		}
+	}
+}
+
+// TestSharedSubscriptionsAreNoWayAround checks that what follows $share/NAME/ is
+// looked at like any filter.
+func TestSharedSubscriptionsAreNoWayAround(t *testing.T) {
+	h := start(t, func(cfg *Config) { cfg.Strict = true })
+	who := &identity{principal: iot.Principal{ClientID: "a"}}
+	c := newConn(h.Broker, nil, peer{}, time.Time{})
+	tests := []struct {
+		filter string
+		code   mqtt.ReasonCode // 0: allowed
+	}{
+		{"$share/g/a/b/c/d/e/f/g/h", 0}, // eight levels of its own
+		{"$share/g/a/b/c/d/e/f/g/h/i", mqtt.QuotaExceeded},
+		{"$share/" + strings.Repeat("n", 128) + "/" + strings.Repeat("f", 256), 0},
+		{"$share/" + strings.Repeat("n", 129) + "/f", mqtt.TopicFilterInvalid},
+		{"$share/g/$aws/rules/R/#", mqtt.NotAuthorized},
+		{"$share/g/$aws/things/T/shadow/#", mqtt.NotAuthorized},
+		{"$share/g/$aws/events/#", 0},
+	}
+	for _, tt := range tests {
+		if v := c.decide(who, policy.Subscribe, tt.filter); v.code != tt.code || (v.denied == nil) != (tt.code == 0) {
+			t.Errorf("%s: %v %+v, want %v", tt.filter, v.code, v.denied, tt.code)
 		}
 	}
 }

@@ -61,14 +61,15 @@ type Limits struct {
 
 	// SessionExpiry is the longest that a session outlives its connection: 7 days,
 	// 1 hour. Whoever asks for longer, as each persistent client of 3.1.1 does, gets
-	// this; MQTT 5 is told. AWS lets an account raise its hour to 7 days.
+	// this; MQTT 5 is told. AWS lets an account raise its hour to 7 days. Negative is
+	// for ever.
 	SessionExpiry time.Duration
 	// SessionMessages and SessionBytes bound what is kept for a session that is not
 	// connected, or is slow: 100,000 messages and 64 MiB of topics and payloads.
 	// Beyond them what is new is dropped and counted, and the client is told when
 	// it comes.
 	SessionMessages int
-	SessionBytes    int
+	SessionBytes    int64
 	// QueueMessages and QueueBytes bound what waits in memory for being delivered to
 	// one connection: 10,000 and 8 MiB. Beyond them QoS 0 deliveries are dropped and
 	// counted, and QoS 1 deliveries end the connection unless its session keeps them.
@@ -76,7 +77,7 @@ type Limits struct {
 	QueueBytes    int
 	// QueuedBytes bounds what waits in memory for all connections together: 256 MiB.
 	// Beyond it what waits is shed: QoS 0 deliveries first.
-	QueuedBytes int
+	QueuedBytes int64
 
 	// AcceptRate is how many connections are accepted a second, by all listeners
 	// together, and AcceptBurst how many at once: 1,000 and 2,000, with Strict 500
@@ -149,10 +150,8 @@ func (l *Limits) setDefaults(strict bool) {
 		{&l.PublishRate, &d.PublishRate},
 		{&l.ByteRate, &d.ByteRate},
 		{&l.SessionMessages, &d.SessionMessages},
-		{&l.SessionBytes, &d.SessionBytes},
 		{&l.QueueMessages, &d.QueueMessages},
 		{&l.QueueBytes, &d.QueueBytes},
-		{&l.QueuedBytes, &d.QueuedBytes},
 		{&l.AcceptRate, &d.AcceptRate},
 		{&l.AcceptBurst, &d.AcceptBurst},
 		{&l.ConnectRate, &d.ConnectRate},
@@ -160,6 +159,8 @@ func (l *Limits) setDefaults(strict bool) {
 	} {
 		*f.field = cmp.Or(*f.field, *f.absent)
 	}
+	l.SessionBytes = cmp.Or(l.SessionBytes, d.SessionBytes)
+	l.QueuedBytes = cmp.Or(l.QueuedBytes, d.QueuedBytes)
 	l.KeepAliveMin = cmp.Or(l.KeepAliveMin, d.KeepAliveMin)
 	l.KeepAliveMax = cmp.Or(l.KeepAliveMax, d.KeepAliveMax)
 	l.SessionExpiry = cmp.Or(l.SessionExpiry, d.SessionExpiry)
@@ -186,10 +187,8 @@ func (l Limits) Validate() error {
 		{"Window", l.Window, 32768},
 		{"TopicAliases", l.TopicAliases, 65535},
 		{"SessionMessages", l.SessionMessages, 1 << 30},
-		{"SessionBytes", l.SessionBytes, 1 << 40},
 		{"QueueMessages", l.QueueMessages, 1 << 30},
 		{"QueueBytes", l.QueueBytes, 1 << 40},
-		{"QueuedBytes", l.QueuedBytes, 1 << 50},
 		{"AcceptBurst", l.AcceptBurst, 1 << 30},
 		{"Arriving", l.Arriving, 1 << 20},
 	} {
@@ -211,7 +210,11 @@ func (l Limits) Validate() error {
 		}
 	}
 	switch {
-	case l.SessionExpiry < time.Second || l.SessionExpiry > maxSessionExpiry:
+	case l.SessionBytes < 1:
+		return fmt.Errorf("limit SessionBytes is %d, want 1 or more: %w", l.SessionBytes, iot.ErrInvalid)
+	case l.QueuedBytes < 1:
+		return fmt.Errorf("limit QueuedBytes is %d, want 1 or more: %w", l.QueuedBytes, iot.ErrInvalid)
+	case l.SessionExpiry > 0 && l.SessionExpiry < time.Second || l.SessionExpiry > maxSessionExpiry:
 		return fmt.Errorf("limit SessionExpiry is %v, want %v to %v: %w", l.SessionExpiry, time.Second, maxSessionExpiry, iot.ErrInvalid)
 	case l.KeepAliveMax > 0 && l.KeepAliveMin > l.KeepAliveMax:
 		return fmt.Errorf("limit KeepAliveMin is %d, above KeepAliveMax with %d: %w", l.KeepAliveMin, l.KeepAliveMax, iot.ErrInvalid)

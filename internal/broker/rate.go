@@ -138,3 +138,19 @@ func (b *Broker) checkConnectRate(now time.Time, clientID string) error {
 	return &mqtt.Error{Code: mqtt.QuotaExceeded, Reason: fmt.Sprintf(
 		"the client connects more than %d times a second (%s): wait a second before connecting again", b.limits.ConnectRate, b.ways.quota())}
 }
+
+// holdBack keeps the connection from being read for a while. It fails when the
+// connection is to end.
+func (c *conn) holdBack(wait time.Duration) error {
+	if wait <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-c.interrupted:
+		return errInterrupted
+	}
+}

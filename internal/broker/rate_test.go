@@ -3,6 +3,7 @@ package broker
 import (
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/fieldline-iot/fieldline/internal/mqtt"
@@ -146,4 +147,18 @@ func TestConnectRatesAreBounded(t *testing.T) {
 	if n := len(c.recent) + len(c.older); n != 1 {
 		t.Errorf("five seconds later %d clients are remembered", n)
 	}
+}
+
+func TestHoldingBackEndsWithTheConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &conn{interrupted: make(chan struct{})}
+		begun := time.Now()
+		if err := c.holdBack(time.Second); err != nil || time.Since(begun) != time.Second {
+			t.Errorf("held back for %v: %v", time.Since(begun), err)
+		}
+		time.AfterFunc(time.Second, func() { close(c.interrupted) })
+		if err := c.holdBack(time.Hour); err != errInterrupted || time.Since(begun) != 2*time.Second {
+			t.Errorf("an hour ended after %v with %v", time.Since(begun), err)
+		}
+	})
 }

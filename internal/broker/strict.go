@@ -3,7 +3,6 @@ package broker
 import (
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
 	"github.com/fieldline-iot/fieldline/internal/mqtt"
@@ -54,20 +53,6 @@ func (w *ways) keepAlive(asked uint16) (granted uint16) {
 		return least
 	}
 	return asked
-}
-
-// forEver is the Session Expiry Interval of sessions that do not expire (MQTT 5.0
-// §3.1.2.11.2), and of those that a client of 3.1.1 asks for without Clean Session.
-const forEver = 0xFFFFFFFF
-
-// sessionExpiry is how long a session is kept behind its connection for a client
-// that asks for so many seconds. MQTT 5 is told of another time than it asked for.
-func (w *ways) sessionExpiry(asked uint32) (granted time.Duration, lowered bool) {
-	granted = time.Duration(asked) * time.Second
-	if asked == forEver || granted > w.limits.SessionExpiry {
-		return w.limits.SessionExpiry, true
-	}
-	return granted, false
 }
 
 // announce tells in a CONNACK what the broker does and takes.

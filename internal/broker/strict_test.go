@@ -136,32 +136,6 @@ func TestKeepAliveIsClamped(t *testing.T) {
 	}
 }
 
-func TestSessionExpiryIsBounded(t *testing.T) {
-	standard, aws := bothWays()
-	tests := []struct {
-		name    string
-		ways    *ways
-		asked   uint32
-		want    time.Duration
-		lowered bool
-	}{
-		{"none", aws, 0, 0, false},
-		{"an hour of AWS", aws, 3600, time.Hour, false},
-		{"a second more", aws, 3601, time.Hour, true},
-		{"for ever", aws, forEver, time.Hour, true},
-		{"a day", standard, 86400, 24 * time.Hour, false},
-		{"for ever, without strict", standard, forEver, 7 * 24 * time.Hour, true},
-		{"as long as there is", &ways{limits: Limits{SessionExpiry: maxSessionExpiry}}, forEver - 1, maxSessionExpiry, false},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			if got, lowered := tt.ways.sessionExpiry(tt.asked); got != tt.want || lowered != tt.lowered {
-				t.Errorf("asked for %d s, granted %v, %v; want %v, %v", tt.asked, got, lowered, tt.want, tt.lowered)
-			}
-		})
-	}
-}
-
 func TestConnackAnnouncesTheWays(t *testing.T) {
 	standard, aws := bothWays()
 	var c mqtt.Connack
@@ -191,7 +165,7 @@ func TestLimitsTakeThePreset(t *testing.T) {
 	if strict != want {
 		t.Errorf("AWS's give %+v", strict)
 	}
-	for _, preset := range []Limits{DefaultLimits(), AWSLimits(), {}} {
+	for _, preset := range []Limits{DefaultLimits(), AWSLimits(), {}, {SessionExpiry: -1}, {SessionExpiry: maxSessionExpiry}} {
 		if err := preset.Validate(); err != nil {
 			t.Error(err)
 		}

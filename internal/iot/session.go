@@ -82,10 +82,10 @@ type Target struct {
 	Released bool
 }
 
-// RetainedSummary is what a list says of a retained message.
+// RetainedSummary is a retained message without its contents.
 type RetainedSummary struct {
 	Topic       string
 	PayloadSize int // bytes
 	QoS         byte
-	Modified    time.Time
+	Modified    time.Time // when the message came
 }

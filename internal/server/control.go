@@ -46,6 +46,7 @@ func (s *Server) buildControl(sockets *listeners) (err error) {
 		Sockets:        s.push,
 		Publish:        s.publish,
 		MaxPayload:     s.cfg.limits().Payload,
+		Disconnect:     func(id string, clean, noWill bool) bool { return s.broker.Disconnect(id, clean, noWill) },
 		DynamoDB:       s.tablesAPI(),
 		Logs:           s.logsAPI(),
 		IAM:            s.iamAPI(),

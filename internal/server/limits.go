@@ -25,9 +25,9 @@ func (c *Config) validateLimits() error {
 		return fmt.Errorf("--max-payload is %d bytes, at most %d are possible", l.Payload, maxPayload)
 	case l.QueueBytes < message:
 		return fmt.Errorf("--queue-bytes is %d, less than one message may have (--max-payload and --max-topic, %d bytes together)", l.QueueBytes, message)
-	case l.SessionBytes < message:
+	case l.SessionBytes < int64(message):
 		return fmt.Errorf("--session-bytes is %d, less than one message may have (--max-payload and --max-topic, %d bytes together)", l.SessionBytes, message)
-	case l.QueuedBytes < l.QueueBytes:
+	case l.QueuedBytes < int64(l.QueueBytes):
 		return fmt.Errorf("--memory-limit is %d bytes, less than one connection may queue (--queue-bytes, %d)", l.QueuedBytes, l.QueueBytes)
 	}
 	return nil
