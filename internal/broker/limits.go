@@ -76,7 +76,7 @@ type Limits struct {
 	QueueMessages int
 	QueueBytes    int
 	// QueuedBytes bounds what waits in memory for all connections together: 256 MiB.
-	// Beyond it what waits is shed: QoS 0 deliveries first.
+	// Beyond it each is treated as if its own queue were full.
 	QueuedBytes int64
 
 	// AcceptRate is how many connections are accepted a second, by all listeners
