@@ -34,8 +34,8 @@ type Limits struct {
 	// Those beyond it are refused.
 	Subscriptions int
 	// InFlight is how many publishes of QoS 1 or 2 of a connection may wait for
-	// their acknowledgement (Receive Maximum): 100, 100. It is not read further
-	// while so many do.
+	// their acknowledgement (Receive Maximum): 100, 100. Beyond it a connection of
+	// MQTT 5 ends; one of 3.1.1 is not read further while so many do.
 	InFlight int
 	// Window is how many deliveries of QoS 1 or 2 to a connection may wait for its
 	// acknowledgement: 256, 100; or the client's Receive Maximum if that is less.

@@ -74,6 +74,15 @@ func (v *visit) address() string {
 	return v.source.String()
 }
 
+// tell submits lifecycle events, in the order of the lane. Nobody waits for them.
+func (b *Broker) tell(lane *iot.Lane, events ...*iot.Message) {
+	for _, m := range events {
+		if m != nil {
+			b.cfg.Ingester.Submit(iot.Submission{Message: m, Lane: lane})
+		}
+	}
+}
+
 // connectFailed is the event of a client that was refused; nil when it was not for
 // want of authorization, which alone AWS IoT tells of.
 func (v *visit) connectFailed(why error, now time.Time) *iot.Message {

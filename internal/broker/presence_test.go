@@ -195,3 +195,34 @@ func TestPresenceIsBounded(t *testing.T) {
 		t.Errorf("an hour later %d clients are remembered", len(p.tenures))
 	}
 }
+
+func TestEventsAreSubmittedInTheLane(t *testing.T) {
+	var got []iot.Submission
+	b := &Broker{cfg: Config{Ingester: submissions(func(s iot.Submission) { got = append(got, s) })}}
+	var p presence
+	lane, v := new(iot.Lane), someVisit("dev")
+	b.tell(lane, p.connected(v, moment(0)), nil)
+	b.tell(lane, v.subscribed([]string{"a"}, moment(1))...)
+	if len(got) != 2 || got[0].Message.Topic != "$aws/events/presence/connected/dev" || got[1].Message.Topic != "$aws/events/subscriptions/subscribed/dev" {
+		t.Fatalf("submitted %+v", got)
+	}
+	for _, s := range got {
+		if s.Lane != lane || s.Receipt != nil || s.Effects != nil {
+			t.Errorf("submitted %+v", s)
+		}
+	}
+}
+
+// submissions is an Ingester of a func.
+type submissions func(iot.Submission)
+
+func (f submissions) Submit(s iot.Submission) { f(s) }
+
+// BenchmarkConnectedEvent is what a connection costs more for its lifecycle event.
+func BenchmarkConnectedEvent(b *testing.B) {
+	var p presence
+	v := someVisit("MyDevice001")
+	for b.Loop() {
+		p.connected(v, moment(0))
+	}
+}
