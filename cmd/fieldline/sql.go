@@ -74,14 +74,16 @@ func (o *sqlOptions) evaluate(out io.Writer, sql string, payload []byte) error {
 	if err := topic.ValidName(o.topic); err != nil {
 		return wrongUse(fmt.Errorf("--topic %q: %w", o.topic, err))
 	}
-	if f := statement.Filter(); f != "" && !topic.MatchRule(f, o.topic) {
+	// A topic of Basic Ingest names its rule, whose FROM does not count.
+	rule, name := iot.BasicIngest(o.topic)
+	if f := statement.Filter(); rule == "" && f != "" && !topic.MatchRule(f, o.topic) {
 		return &exitError{3, fmt.Errorf("did not fire: the filter '%s' does not match topic %s", f, o.topic)}
 	}
 	at := time.Now()
 	if o.timestamp != 0 {
 		at = time.UnixMilli(o.timestamp)
 	}
-	message := &iot.Message{Topic: o.topic, Payload: payload, Origin: iot.Origin{ClientID: o.clientID, Protocol: iot.ProtocolMQTT, Arrived: at}}
+	message := &iot.Message{Topic: name, Rule: rule, Payload: payload, Origin: iot.Origin{ClientID: o.clientID, Protocol: iot.ProtocolMQTT, Arrived: at}}
 	result, err := statement.Eval(&iotsql.Env{Message: message, Account: server.DefaultConfig().Account})
 	if err != nil {
 		return fmt.Errorf("evaluating: %w", err)

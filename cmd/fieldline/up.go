@@ -22,6 +22,7 @@ import (
 // upOptions are the settings of `fieldline up`.
 type upOptions struct {
 	server      server.Config
+	limits      []string // the flags of server.Limits
 	config      string
 	readyFile   string
 	demo        bool
@@ -77,7 +78,8 @@ func (o *upOptions) define(f *pflag.FlagSet) {
 	f.StringArrayVar(&s.Hostnames, "hostname", s.Hostnames, "name in the server certificate; may be repeated, the first is what describe-endpoint answers")
 	f.BoolVar(&s.Empty, "empty", false, "have a fresh data folder begin without the guide's stack, like a new account")
 	f.BoolVar(&s.TrustDeviceID, "trust-device-id", false, "take readings whose device_id is not the publishing thing")
-	f.BoolVar(&s.AWSStrict, "aws-strict", false, "AWS's quotas and refusals exactly")
+	f.BoolVar(&s.AWSStrict, "aws-strict", false, "AWS's quotas and refusals exactly: QoS 2, retained messages for wildcards, and the limits that name it")
+	o.defineLimits(f)
 	f.DurationVar(&s.Retention, "retention", 0, "how long history is kept, such as 720h; 0 is for ever")
 	f.BoolVar(&o.demo, "demo", false, "also create and run the guide's device MyDevice001")
 	f.StringVar(&o.config, "config", "", "YAML file with settings")
@@ -105,6 +107,9 @@ func (o *upOptions) settle(flags *pflag.FlagSet) error {
 	}
 	if err := settle(flags, o.config); err != nil {
 		return err
+	}
+	if err := o.settleLimits(flags); err != nil {
+		return wrongUse(err)
 	}
 	o.server.TryDevice443 = !flags.Lookup("device-addr").Changed
 	o.server.Version = version()

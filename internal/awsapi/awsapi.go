@@ -70,6 +70,15 @@ type Config struct {
 	// Publish takes a message in and returns when its effects are durable, or
 	// with the reason why nothing of it was applied.
 	Publish func(ctx context.Context, m *iot.Message) error
+	// MaxPayload is the largest payload that Publish takes, in bytes; 0: 128 KiB.
+	MaxPayload int
+
+	// Retained are the retained messages; nil refuses to ask for them.
+	Retained Retained
+	// Disconnect ends the connection of a client and reports whether there was one:
+	// with cleanSession its session too, and with preventWill its will is not
+	// published. nil refuses it.
+	Disconnect func(clientID string, cleanSession, preventWill bool) bool
 
 	Insight Insight
 

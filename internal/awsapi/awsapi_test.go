@@ -127,6 +127,28 @@ func TestPublishHandsOnTheMessage(t *testing.T) {
 	}
 }
 
+func TestPublishNamesTheRuleOfBasicIngest(t *testing.T) {
+	m := newMemory()
+	w := call{service: "iotdata", method: "POST", target: "/topics/$aws%2Frules%2FR%2Fsensor%2Fdata"}.do(newTestAPI(t, m))
+	if w.Code != 200 || len(m.published) != 1 || m.published[0].Rule != "R" || m.published[0].Topic != "sensor/data" {
+		t.Errorf("answered %d %s, published %+v", w.Code, w.Body, m.published)
+	}
+	call{service: "iotdata", method: "POST", target: "/topics/a?retain=true"}.do(newTestAPI(t, m))
+	if len(m.published) != 2 || !m.published[1].Retain || m.published[1].Rule != "" {
+		t.Errorf("published %+v", m.published)
+	}
+}
+
+func TestDeleteConnectionHandsOnItsWishes(t *testing.T) {
+	m := newMemory()
+	for _, query := range []string{"", "?cleanSession=true", "?preventWillMessage=true&cleanSession=false", "?cleanSession=perhaps"} {
+		call{service: "iotdata", method: "DELETE", target: "/connections/a%2Fb" + query}.do(newTestAPI(t, m))
+	}
+	if got := strings.Join(m.disconnected, "; "); got != "a/b false false; a/b true false; a/b false true" {
+		t.Errorf("asked to disconnect %s", got)
+	}
+}
+
 func TestErrorsOfEnginesHaveAWSNames(t *testing.T) {
 	for _, c := range []struct {
 		err    error

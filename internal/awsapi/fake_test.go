@@ -40,6 +40,7 @@ type memory struct {
 	issued       int
 	published    []*iot.Message
 	publishErr   error
+	disconnected []string // client identifier, clean session, prevent will
 }
 
 func newMemory() *memory {
@@ -401,6 +402,32 @@ func (m *memory) insight() Insight {
 	}
 }
 
+func (m *memory) retained() map[string]*iot.Message {
+	user := []iot.UserProperty{{Key: "site", Value: "7"}, {Key: "site", Value: "8"}}
+	return map[string]*iot.Message{
+		"site/7": {Topic: "site/7", Payload: []byte("on"), QoS: 1, Properties: &iot.Properties{User: user}, Origin: iot.Origin{Arrived: testNow()}},
+		"site/8": {Topic: "site/8", Payload: []byte{0xff}, Origin: iot.Origin{Arrived: testNow()}},
+	}
+}
+
+func (m *memory) RetainedMessage(topic string) (*iot.Message, error) {
+	return fetch(m.retained(), "retained message of topic", topic)
+}
+
+func (m *memory) RetainedTopics(after string, limit int) ([]iot.RetainedSummary, error) {
+	list, err := pageOf(m.retained(), after, limit)
+	var summaries []iot.RetainedSummary
+	for _, r := range list {
+		summaries = append(summaries, iot.RetainedSummary{Topic: r.Topic, PayloadSize: len(r.Payload), QoS: r.QoS, Modified: r.Origin.Arrived})
+	}
+	return summaries, err
+}
+
+func (m *memory) disconnect(clientID string, cleanSession, preventWill bool) bool {
+	m.disconnected = append(m.disconnected, fmt.Sprint(clientID, " ", cleanSession, preventWill))
+	return clientID == "MyDevice001"
+}
+
 func (m *memory) config() Config {
 	cas := &authorities{memory: m, cas: map[string]iot.CACertificate{}, code: "c0de"}
 	return Config{
@@ -408,7 +435,7 @@ func (m *memory) config() Config {
 		Account: testAccount(), Endpoint: "iot.example", Now: testNow,
 		Secret: func(key string) (string, bool) { return testSecret, key == testKey },
 		Things: m, ThingAttachments: m, Certificates: m, Policies: m, PolicyAttachments: m, Authority: m,
-		RuleReader: m, RuleEditor: m, Functions: m, Permissions: m, Publish: m.publish, Insight: m.insight(), Logs: newFakeLogs(), IAM: newFakeIAM(),
+		RuleReader: m, RuleEditor: m, Functions: m, Permissions: m, Publish: m.publish, Retained: m, Disconnect: m.disconnect, Insight: m.insight(), Logs: newFakeLogs(), IAM: newFakeIAM(),
 		MetricsHandler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "fieldline_up 1") }),
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
@@ -54,7 +53,7 @@ func (b *Broker) identityOf(p *Peer, clientID string, attributes []string) (*ide
 		who.principal, who.device, err = b.cfg.Registry.Identify(p.Certificate, clientID)
 		switch {
 		case errors.Is(err, iot.ErrDenied):
-			return nil, &mqtt.Error{Code: mqtt.NotAuthorized, Reason: err.Error()}
+			return nil, &barred{mqtt.Error{Code: mqtt.NotAuthorized, Reason: err.Error()}}
 		case err != nil:
 			return nil, &mqtt.Error{Code: mqtt.ServerUnavailable, Reason: err.Error()}
 		}
@@ -66,6 +65,13 @@ func (b *Broker) identityOf(p *Peer, clientID string, attributes []string) (*ide
 	who.principal.ConnectAttributes = attributes
 	return who, nil
 }
+
+// barred says that a client may not be connected any more, whatever it does. To
+// the client it is the *[mqtt.Error] in it.
+type barred struct{ told mqtt.Error }
+
+func (b *barred) Error() string { return b.told.Error() }
+func (b *barred) Unwrap() error { return &b.told }
 
 // sweepPause is the least time between two looks at all connections: it bounds
 // what a busy registry costs.
@@ -96,8 +102,19 @@ func (b *Broker) watchRegistry(ctx context.Context) {
 
 // verdict is a decision about a topic.
 type verdict struct {
-	topic  string
+	topic  string           // as the client wrote it, and as policies see it
+	rule   string           // of Basic Ingest; "" otherwise
 	denied *policy.Decision // nil when it is allowed
+	code   mqtt.ReasonCode  // of the refusal
+}
+
+// name is the topic that the message gets: without the prefix of Basic Ingest.
+func (v *verdict) name() string {
+	if v.rule == "" {
+		return v.topic
+	}
+	_, name := iot.BasicIngest(v.topic)
+	return name
 }
 
 // decisions remember the verdicts about one identity and action. They also hold
@@ -135,13 +152,23 @@ func (d *decisions) remember(v verdict) {
 	d.known[v.topic] = v
 }
 
-// decide asks the policies.
+// decide says whether the client may act on a topic or filter: the policies'
+// answer, and that of what is reserved or too long.
 func (c *conn) decide(who *identity, act policy.Action, topic string) verdict {
+	v := verdict{topic: topic}
 	d := c.b.authorize(&who.principal, act, topic)
-	if d.Allowed {
-		return verdict{topic: topic}
+	if !d.Allowed {
+		v.denied, v.code = &d, mqtt.NotAuthorized
+		return v
 	}
-	return verdict{topic: topic, denied: &d}
+	err := c.b.checkSize(act, topic)
+	if told, ok := errors.AsType[*mqtt.Error](err); ok {
+		v.denied, v.code = &policy.Decision{Statement: -1, Reason: told.Reason}, told.Code
+	}
+	if act == policy.Publish {
+		v.rule, _ = iot.BasicIngest(topic)
+	}
+	return v
 }
 
 // authorizePublish decides about publishing to a topic, retained or not.
@@ -153,15 +180,39 @@ func (b *Broker) authorizePublish(who *iot.Principal, topic string, retain bool)
 	return d
 }
 
-// authorize decides about act on a topic or filter. Clients may not make up
-// topics below $, whatever their policy says.
-func (b *Broker) authorize(who *iot.Principal, act policy.Action, topic string) policy.Decision {
-	if act == policy.Publish && topic[0] == '$' {
-		reason := fmt.Sprintf("topics that begin with $ are reserved, and %q takes no messages", topic)
-		if strings.HasPrefix(topic, "$aws/rules/") {
-			reason = "Basic Ingest ($aws/rules/…) is not supported yet: publish to a topic that the rule selects"
+// checkSize refuses the topics and filters that are too long.
+func (b *Broker) checkSize(act policy.Action, topic string) error {
+	switch act {
+	case policy.Publish:
+		return b.ways.checkTopic(topic)
+	case policy.Subscribe:
+		name, own, _ := shareOf(topic)
+		if err := b.ways.checkShareName(name); err != nil {
+			return err
 		}
-		return policy.Decision{Statement: -1, Reason: reason}
+		return b.ways.checkFilter(own)
+	}
+	return nil
+}
+
+// authorize decides about act on a topic or filter, as the client wrote it. What
+// is reserved is refused whatever the policies say, and with RETAIN all that
+// begins with $ is.
+func (b *Broker) authorize(who *iot.Principal, act policy.Action, topic string) policy.Decision {
+	var err error
+	switch act {
+	case policy.Publish:
+		err = iot.CheckPublishTopic(topic)
+	case policy.RetainPublish:
+		if topic[0] == '$' {
+			err = fmt.Errorf("topic %q: messages of topics that begin with $ are not retained: publish without RETAIN: %w", topic, iot.ErrDenied)
+		}
+	case policy.Subscribe:
+		_, own, _ := shareOf(topic)
+		err = iot.CheckSubscribeFilter(own)
+	}
+	if err != nil {
+		return policy.Decision{Statement: -1, Reason: err.Error()}
 	}
 	return b.cfg.Authorizer.Authorize(who, act, topic)
 }

@@ -108,6 +108,10 @@ type Config struct {
 	PlainPolicy   string // policy of the clients of Plain; DefaultPlainPolicy if ""
 	TrustDeviceID bool   // clients may report readings of any device
 
+	// Strict has the broker refuse and ignore what AWS IoT does: QoS 2, retained
+	// messages for wildcard subscriptions, subscription identifiers. Limits that are
+	// not given are AWS's then.
+	Strict  bool
 	Limits  Limits
 	Log     *slog.Logger          // nil discards
 	Metrics prometheus.Registerer // nil registers none
@@ -117,6 +121,7 @@ type Config struct {
 type Broker struct {
 	cfg       Config
 	limits    Limits
+	ways      ways
 	maxPacket int // bytes
 	doors     []door
 	arriving  chan struct{} // one element per connection that has no CONNACK yet
@@ -134,6 +139,9 @@ type Broker struct {
 
 	metrics  *metrics
 	arrivals throttle // log lines about connections that came to nothing
+	accepts  pacer    // of all doors
+	connects connectRates
+	presence presence
 	order    maphash.Seed
 
 	routings sync.Pool // of *routing
@@ -152,8 +160,8 @@ func New(cfg Config) (*Broker, error) {
 	if len(cfg.TLS)+len(cfg.HTTPS) > 0 && cfg.ServerCertificate == nil {
 		return nil, fmt.Errorf("broker: TLS listeners need ServerCertificate: %w", iot.ErrInvalid)
 	}
-	cfg.Limits.setDefaults()
-	if err := cfg.Limits.validate(); err != nil {
+	cfg.Limits.setDefaults(cfg.Strict)
+	if err := cfg.Limits.Validate(); err != nil {
 		return nil, fmt.Errorf("broker: %w", err)
 	}
 	if cfg.Log == nil {
@@ -168,10 +176,11 @@ func New(cfg Config) (*Broker, error) {
 	b := &Broker{
 		cfg:       cfg,
 		limits:    cfg.Limits,
+		ways:      ways{strict: cfg.Strict, limits: cfg.Limits},
 		maxPacket: cfg.Limits.Payload + headerRoom,
 		web:       newHandover(),
-		tree:      topic.NewTree[*session, subscription](false),
-		shares:    shares{tree: topic.NewTree[string, *group](false), all: make(map[string]*group)},
+		tree:      topic.NewTree[*session, subscription](cfg.Strict),
+		shares:    shares{tree: topic.NewTree[string, *group](cfg.Strict), all: make(map[string]*group)},
 		clients:   clients{byID: make(map[string]*session)},
 		order:     maphash.MakeSeed(),
 	}

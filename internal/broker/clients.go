@@ -128,13 +128,3 @@ func (l *clients) owners() []*conn {
 	}
 	return all
 }
-
-// Kick ends a client's connection and reports whether there was one.
-func (b *Broker) Kick(clientID string) bool {
-	c := b.clients.find(clientID)
-	if c == nil {
-		return false
-	}
-	c.interrupt(&mqtt.Error{Code: mqtt.AdministrativeAction, Reason: "an operator ended the connection"})
-	return true
-}

@@ -38,7 +38,9 @@ type conn struct {
 	arrived   time.Time // of the bytes in the input
 	incoming  mqtt.Publish
 	publishes decisions // about iot:Publish
-	aliases   []string  // topics by alias - 1; "" for an alias without one
+	inflow    inflow
+	visit     visit    // as lifecycle events tell of it
+	aliases   []string // topics by alias - 1; "" for an alias without one
 
 	session *session      // nil until it is claimed
 	lane    *iot.Lane     // of a connection that this one took over; nil when there was none
@@ -223,7 +225,7 @@ func (c *conn) fill() error {
 	c.traffic.bytes.Add(uint64(n))
 	switch {
 	case n > 0:
-		return nil
+		return c.holdBack(c.inflow.received(c.arrived, &c.b.limits, n))
 	case c.cause.Load() != nil:
 		return errInterrupted
 	case errors.Is(err, os.ErrDeadlineExceeded) && c.connected:
@@ -277,6 +279,9 @@ func (c *conn) leave(err error) {
 		c.acks.drain(c.b.limits.DrainTimeout)
 	}
 	c.noteProgress()
+	if c.connected {
+		c.b.tell(c.session.lane, c.b.presence.disconnected(&c.visit, err, time.Now()))
+	}
 	c.part(err)
 }
 
@@ -319,6 +324,7 @@ func (c *conn) linger() {
 // report logs and counts the end of the connection.
 func (c *conn) report(err error) {
 	if !c.connected {
+		c.b.tell(new(iot.Lane), c.visit.connectFailed(err, time.Now()))
 		c.b.metrics.refused.Inc()
 		c.b.notice("mqtt connection refused", c.peer.Remote, err,
 			slog.String("client", c.clientID), slog.String("certificate", c.peer.Certificate))

@@ -3,7 +3,6 @@ package broker
 import (
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -11,9 +10,6 @@ import (
 	"github.com/fieldline-iot/fieldline/internal/mqtt"
 	"github.com/fieldline-iot/fieldline/internal/policy"
 )
-
-// maxClientID is the longest client identifier, in bytes, as AWS IoT has it.
-const maxClientID = 128
 
 // admit takes the connection from its first byte to CONNACK. An error refuses it.
 func (c *conn) admit() error {
@@ -26,6 +22,9 @@ func (c *conn) admit() error {
 		return err
 	}
 	if err := c.authorizeConnect(&connect); err != nil {
+		return err
+	}
+	if err := c.b.checkConnectRate(time.Now(), c.clientID); err != nil {
 		return err
 	}
 	c.log = c.b.cfg.Log.With("client", c.clientID, "remote", c.peer.Remote)
@@ -64,7 +63,6 @@ func (c *conn) readConnect() (mqtt.Connect, error) {
 func (c *conn) adopt(connect *mqtt.Connect) (assigned string, err error) {
 	c.clientID = connect.ClientID
 	c.maxPacket = int(connect.MaximumPacketSize)
-	c.keepAlive = time.Duration(connect.KeepAlive) * time.Second
 	c.out.limit = min(int(connect.ReceiveMaximum), c.b.limits.Window)
 	c.out.aliasMax = min(int(connect.TopicAliasMaximum), c.b.limits.TopicAliases)
 	if persistent(connect) {
@@ -73,23 +71,30 @@ func (c *conn) adopt(connect *mqtt.Connect) (assigned string, err error) {
 	if connect.Will != nil {
 		c.attributes = append(c.attributes, "LastWill")
 	}
-	switch id := connect.ClientID; {
-	case connect.AuthMethod != "":
+	if connect.AuthMethod != "" {
 		return "", &mqtt.Error{Code: mqtt.BadAuthenticationMethod, Reason: "extended authentication is not supported"}
-	case id == "":
+	}
+	if c.clientID == "" {
 		c.clientID = "auto-" + uuid.NewString()
 		assigned = c.clientID
-	case len(id) > maxClientID:
-		return "", &mqtt.Error{Code: mqtt.ClientIdentifierNotValid, Reason: fmt.Sprintf("the client identifier is longer than %d bytes", maxClientID)}
-	case id[0] == '$':
-		return "", &mqtt.Error{Code: mqtt.ClientIdentifierNotValid, Reason: "the client identifier begins with $"}
-	case strings.ContainsRune(id, 0):
-		return "", &mqtt.Error{Code: mqtt.ClientIdentifierNotValid, Reason: "the client identifier contains U+0000"}
 	}
-	if most := c.b.limits.KeepAlive; c.version == mqtt.V5 && most > 0 && (connect.KeepAlive == 0 || connect.KeepAlive > most) {
-		c.keepAlive = time.Duration(most) * time.Second
+	c.keepAlive = time.Duration(c.b.ways.keepAlive(connect.KeepAlive)) * time.Second
+	c.visit = visit{clientID: c.clientID, session: uuid.NewString(), certificate: c.peer.principal(), source: c.peer.Source}
+	return assigned, c.checkConnect(connect)
+}
+
+// checkConnect refuses what the broker does not do.
+func (c *conn) checkConnect(connect *mqtt.Connect) error {
+	if err := c.b.ways.checkClientID(connect.ClientID); err != nil {
+		return err
 	}
-	return assigned, nil
+	if w := connect.Will; w != nil {
+		if err := c.b.ways.checkQoS(w.QoS); err != nil {
+			return err
+		}
+		return c.b.ways.checkTopic(w.Topic)
+	}
+	return nil
 }
 
 // persistent reports whether the client asks for a session that outlives the
@@ -133,6 +138,7 @@ func (c *conn) welcome(connect *mqtt.Connect, present bool, assigned string) err
 	}
 	c.out.send(func(dst []byte) []byte { return append(dst, packet...) })
 	c.connected = true
+	c.b.tell(c.session.lane, c.b.presence.connected(&c.visit, time.Now()))
 	c.session.attach(c)
 	c.out.send(func(dst []byte) []byte { return dst }) // what waits in the session's queue
 	c.b.metrics.connections.Inc()
@@ -148,12 +154,8 @@ func (c *conn) welcome(connect *mqtt.Connect, present bool, assigned string) err
 // connack says what the client gets of what it asked for. All but the code is
 // for MQTT 5 only.
 func (c *conn) connack(connect *mqtt.Connect, assigned string) *mqtt.Connack {
-	connack := &mqtt.Connack{
-		ReceiveMaximum:    uint16(c.b.limits.InFlight),
-		MaximumPacketSize: uint32(c.b.maxPacket),
-		AssignedClientID:  assigned,
-		TopicAliasMaximum: uint16(c.b.limits.TopicAliases),
-	}
+	connack := &mqtt.Connack{AssignedClientID: assigned}
+	c.b.ways.announce(connack)
 	if granted := expirySeconds(c.expiry); granted != connect.SessionExpiry {
 		connack.SessionExpiry = &granted
 	}

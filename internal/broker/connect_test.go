@@ -13,7 +13,7 @@ import (
 )
 
 func TestConnackSaysWhatTheBrokerDoes(t *testing.T) {
-	c := start(t, func(cfg *Config) { cfg.Limits.KeepAlive, cfg.Limits.SessionExpiry = 60, 10*time.Minute }).dial()
+	c := start(t, func(cfg *Config) { cfg.Limits.KeepAliveMax, cfg.Limits.SessionExpiry = 60, 10*time.Minute }).dial()
 	got := c.connect(&mqtt.Connect{Version: mqtt.V5, CleanStart: true, KeepAlive: 600, SessionExpiry: 3600, HasUsername: true, Username: "?SDK=Python&Version=1"})
 	switch {
 	case got.MaximumQoS != nil:
@@ -41,7 +41,7 @@ func TestConnectIsRefused(t *testing.T) {
 		{"by the policy", mqtt.Connect{ClientID: "stranger"}, mqtt.NotAuthorized, mqtt.NotAuthorized},
 		{"for a will that the policy denies", mqtt.Connect{ClientID: "a", Will: &mqtt.Will{Topic: "secret"}}, mqtt.NotAuthorized, mqtt.NotAuthorized},
 		{"for a reserved client identifier", mqtt.Connect{ClientID: "$a"}, mqtt.ClientIdentifierNotValid, mqtt.ClientIdentifierNotValid},
-		{"for a long client identifier", mqtt.Connect{ClientID: strings.Repeat("a", 129)}, mqtt.ClientIdentifierNotValid, mqtt.ClientIdentifierNotValid},
+		{"for a long client identifier", mqtt.Connect{ClientID: strings.Repeat("a", 1025)}, mqtt.ClientIdentifierNotValid, mqtt.ClientIdentifierNotValid},
 	}
 	h := start(t, nil)
 	h.policy.deny(policy.Connect, "stranger")

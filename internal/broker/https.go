@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
+	"github.com/fieldline-iot/fieldline/internal/mqtt"
 	"github.com/fieldline-iot/fieldline/internal/policy"
 	"github.com/fieldline-iot/fieldline/internal/topic"
 )
@@ -54,8 +56,9 @@ func (b *Broker) serveHTTP(ctx context.Context) error {
 	return nil
 }
 
-// publishHTTP is POST /topics/TOPIC?qos=0|1, AWS IoT's way to publish without
-// MQTT. It answers when the message is durable, at either QoS.
+// publishHTTP is POST /topics/TOPIC?qos=0|1&retain=true, AWS IoT's way to publish
+// without MQTT, with the properties of [mqtt.HTTPProperties]. It answers when the
+// message is durable, at either QoS.
 func (b *Broker) publishHTTP(w http.ResponseWriter, r *http.Request) {
 	trace := uuid.NewString()
 	m, err := b.readMessage(w, r)
@@ -107,25 +110,23 @@ func (b *Broker) readMessage(w http.ResponseWriter, r *http.Request) (*iot.Messa
 		w.Header().Set("Allow", http.MethodPost)
 		return nil, errMethod
 	}
-	qos, err := qosOf(r.URL.Query())
-	if err != nil {
-		return nil, err
-	}
-	device, err := b.authorizeHTTP(p, name)
-	if err != nil {
-		return nil, err
-	}
-	payload, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(b.limits.Payload)))
-	if err != nil {
-		return nil, fmt.Errorf("body: %w", err)
-	}
-	return &iot.Message{Topic: name, Payload: payload, QoS: qos, Origin: iot.Origin{
+	m := &iot.Message{Origin: iot.Origin{
 		Principal: p.Certificate,
 		Source:    p.Source,
 		Protocol:  iot.ProtocolHTTP,
 		Arrived:   time.Now(),
-		Device:    device,
-	}}, nil
+	}}
+	if err := readQuery(m, r); err != nil {
+		return nil, err
+	}
+	m.Rule, m.Topic = iot.BasicIngest(name)
+	if m.Origin.Device, err = b.authorizeHTTP(p, name, m.Retain); err != nil {
+		return nil, err
+	}
+	if m.Payload, err = io.ReadAll(http.MaxBytesReader(w, r.Body, int64(b.limits.Payload))); err != nil {
+		return nil, fmt.Errorf("body: %w", err)
+	}
+	return m, nil
 }
 
 // topicOf returns the topic in a request's path. Its slashes may be escaped or not.
@@ -144,36 +145,45 @@ func topicOf(u *url.URL) (string, error) {
 	return name, nil
 }
 
-func qosOf(query url.Values) (byte, error) {
-	if retain := query.Get("retain"); retain != "" && retain != "false" {
-		return 0, fmt.Errorf("retain=%s: retained messages are %w yet", retain, iot.ErrUnsupported)
-	}
+// readQuery fills in what the query and the headers say of a message.
+func readQuery(m *iot.Message, r *http.Request) (err error) {
+	query := r.URL.Query()
 	switch qos := query.Get("qos"); qos {
 	case "", "0":
-		return 0, nil
 	case "1":
-		return 1, nil
+		m.QoS = 1
 	default:
-		return 0, fmt.Errorf("qos=%s: it is 0 or 1: %w", qos, iot.ErrInvalid)
+		return fmt.Errorf("qos=%s: it is 0 or 1: %w", qos, iot.ErrInvalid)
 	}
+	if retain := query.Get("retain"); retain != "" {
+		if m.Retain, err = strconv.ParseBool(retain); err != nil {
+			return fmt.Errorf("retain=%q is neither true nor false: %w", retain, iot.ErrInvalid)
+		}
+	}
+	m.Properties, err = mqtt.HTTPProperties(query, r.Header.Get)
+	return err
 }
 
 // authorizeHTTP decides whether a certificate may publish now, and for which
 // device. A certificate without a thing, which has no client identifier here to
 // stand in, may report for a device named like its id only.
-func (b *Broker) authorizeHTTP(p Peer, name string) (device string, err error) {
+func (b *Broker) authorizeHTTP(p Peer, name string, retain bool) (device string, err error) {
 	who, device, err := b.cfg.Registry.Identify(p.Certificate, "")
 	if err != nil {
 		return "", err
 	}
 	who.Source = p.Source
-	decision := b.authorize(&who, policy.Publish, name)
-	switch {
-	case !decision.Allowed:
-		b.metrics.denied.WithLabelValues(string(policy.Publish)).Inc()
-		err := fmt.Errorf("publish to %q: %w: %s", name, iot.ErrDenied, decision.Reason)
-		b.notice("https publish denied", p.Remote, err, slog.String("certificate", p.Certificate))
-		return "", err
+	acts := []policy.Action{policy.Publish, policy.RetainPublish}
+	if !retain {
+		acts = acts[:1]
+	}
+	for _, act := range acts {
+		if err := b.mayHTTP(p, &who, act, name); err != nil {
+			return "", err
+		}
+	}
+	if told, ok := errors.AsType[*mqtt.Error](b.ways.checkTopic(name)); ok {
+		return "", fmt.Errorf("%s: %w", told.Reason, iot.ErrInvalid)
 	}
 	b.cfg.Connected(p.Certificate, cmp.Or(device, p.Certificate))
 	switch {
@@ -183,6 +193,18 @@ func (b *Broker) authorizeHTTP(p Peer, name string) (device string, err error) {
 		return p.Certificate, nil
 	}
 	return device, nil
+}
+
+// mayHTTP refuses what the client may not do, counts it and logs it.
+func (b *Broker) mayHTTP(p Peer, who *iot.Principal, act policy.Action, name string) error {
+	decision := b.authorize(who, act, name)
+	if decision.Allowed {
+		return nil
+	}
+	b.metrics.denied.WithLabelValues(string(act)).Inc()
+	err := fmt.Errorf("%s of %q: %w: %s", act, name, iot.ErrDenied, decision.Reason)
+	b.notice("https publish denied", p.Remote, err, slog.String("certificate", p.Certificate))
+	return err
 }
 
 // await submits a message and waits for what becomes of it.

@@ -31,6 +31,7 @@ func TestHTTPSPublish(t *testing.T) {
 		})
 	})
 	h.policy.deny(policy.Publish, "forbidden")
+	h.policy.deny(policy.RetainPublish, "unretained")
 	device := h.pki.device("dev")
 
 	tests := []struct {
@@ -42,7 +43,15 @@ func TestHTTPSPublish(t *testing.T) {
 		{"QoS 1", "POST", "/topics/a/b?qos=1", 4, 200},
 		{"the largest payload", "POST", "/topics/t", 128 << 10, 200},
 		{"QoS 2", "POST", "/topics/t?qos=2", 4, 400},
-		{"retained", "POST", "/topics/t?qos=1&retain=true", 4, 400},
+		{"retained", "POST", "/topics/t?qos=1&retain=true", 4, 200},
+		{"retained where it may only publish", "POST", "/topics/unretained?retain=true", 4, 403},
+		{"not retained where it may only publish", "POST", "/topics/unretained?retain=false", 4, 200},
+		{"retained perhaps", "POST", "/topics/t?retain=maybe", 4, 400},
+		{"a response topic with a wildcard", "POST", "/topics/t?responseTopic=a%2F%2B", 4, 400},
+		{"Basic Ingest", "POST", "/topics/$aws/rules/R/t", 4, 200},
+		{"Basic Ingest, retained", "POST", "/topics/$aws/rules/R/t?retain=true", 4, 403},
+		{"a shadow", "POST", "/topics/$aws/things/T/shadow/update", 4, 403},
+		{"a topic of too many levels", "POST", "/topics/" + strings.Repeat("l/", 128) + "l", 4, 400},
 		{"no topic", "POST", "/topics/", 4, 400},
 		{"a wildcard", "POST", "/topics/a%2F%23", 4, 400},
 		{"a reserved topic", "POST", "/topics/$aws/x", 4, 403},
@@ -139,5 +148,41 @@ func TestHTTPSOriginNamesADevice(t *testing.T) {
 	send(t, web, "POST", "/topics/t", "x")
 	if id := certificateID(device.Leaf); origin.Device != id || origin.Principal != id || origin.Protocol != iot.ProtocolHTTP || origin.ClientID != "" {
 		t.Errorf("wrong origin %+v", origin)
+	}
+}
+
+// TestHTTPSMessage checks what becomes of the query and the headers.
+func TestHTTPSMessage(t *testing.T) {
+	var got *iot.Message
+	h := startTLS(t, func(cfg *Config) {
+		cfg.Ingester = ingesterFunc(func(m *iot.Message, _ *iot.Lane, r iot.Receipt, slot uint64) {
+			got = m
+			r.Committed(slot, nil)
+		})
+	})
+	web := &http.Client{Transport: dialing(h.addr, h.config(h.pki.device("dev"), "x-amzn-http-ca"))}
+	request, err := http.NewRequest("POST", "https://localhost/topics/a/b?qos=1&retain=true&contentType=text%2Fplain&responseTopic=r&messageExpiry=9", strings.NewReader("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("x-amz-mqtt5-correlation-data", "Yw==")
+	request.Header.Set("x-amz-mqtt5-payload-format-indicator", "UTF8_DATA")
+	request.Header.Set("x-amz-mqtt5-user-properties", "W3sic2l0ZSI6IjcifV0=")
+	response, err := web.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != 200 || got == nil {
+		t.Fatalf("answered %d", response.StatusCode)
+	}
+	p := got.Properties
+	if got.Topic != "a/b" || got.Rule != "" || !got.Retain || got.QoS != 1 || p == nil || p.ContentType != "text/plain" || p.ResponseTopic != "r" ||
+		*p.MessageExpiry != 9 || string(p.CorrelationData) != "c" || *p.PayloadFormat != 1 || len(p.User) != 1 {
+		t.Errorf("message %+v, properties %+v", got, p)
+	}
+	send(t, web, "POST", "/topics/$aws%2Frules%2FR%2Fa%2Fb", "x")
+	if got.Topic != "a/b" || got.Rule != "R" {
+		t.Errorf("Basic Ingest comes for rule %q on %q", got.Rule, got.Topic)
 	}
 }

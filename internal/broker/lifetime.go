@@ -60,7 +60,7 @@ func (b *Broker) watchSessions(ctx context.Context) {
 // open makes the claimed session what CONNECT asks for, durably, and reports
 // whether it was there before.
 func (c *conn) open(connect *mqtt.Connect) (present bool, err error) {
-	if c.session.durable && connect.CleanStart { // [MQTT-3.1.2-4]
+	if c.session.durable && (connect.CleanStart || c.session.over(c.since)) { // [MQTT-3.1.2-4]
 		c.b.finish(c.b.clients.renew(c))
 	}
 	s := c.session
@@ -130,11 +130,19 @@ func (b *Broker) apply(lane *iot.Lane, effects ...iot.Effect) error {
 func (c *conn) part(err error) {
 	s := c.session
 	now := time.Now()
-	s.record.Ended, s.record.Expiry = now, c.expiry
-	s.record.Dropped = s.dropped.Load()
 	if !c.connected || errors.Is(err, errGoodbye) {
 		s.record.Will = nil // [MQTT-3.1.2-10]
 	}
+	if d, ok := errors.AsType[*dismissal](err); ok {
+		if d.preventWill {
+			s.record.Will = nil
+		}
+		if d.cleanSession {
+			c.expiry = 0
+		}
+	}
+	s.record.Ended, s.record.Expiry = now, c.expiry
+	s.record.Dropped = s.dropped.Load()
 	ends := !s.durable || c.expiry == 0
 	will := s.takeWill(now, ends)
 	if ends {
@@ -159,7 +167,7 @@ func (s *session) takeWill(now time.Time, over bool) *iot.Message {
 
 // over reports whether a session without a connection has expired.
 func (s *session) over(now time.Time) bool {
-	return s.record.Expiry >= 0 && !now.Before(s.record.Ended.Add(s.record.Expiry))
+	return s.record.Expiry >= 0 && !s.record.Ended.IsZero() && !now.Before(s.record.Ended.Add(s.record.Expiry))
 }
 
 // schedule sets the timer of a session without a connection for what comes next:

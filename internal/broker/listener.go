@@ -65,6 +65,7 @@ func (b *Broker) accept(ctx context.Context, d door) error {
 					c.serve(ctx)
 				}
 			})
+			b.awaitTurn(ctx)
 			continue
 		}
 		<-b.arriving
@@ -80,6 +81,21 @@ func (b *Broker) accept(ctx context.Context, d door) error {
 		case <-ctx.Done():
 		}
 		pause = min(2*pause, lastPause)
+	}
+}
+
+// awaitTurn holds the next accept back while connections come faster than
+// Limits.AcceptRate: they wait in the system's queue, where they cost least. Each
+// listener may be one connection ahead.
+func (b *Broker) awaitTurn(ctx context.Context) {
+	wait := b.accepts.take(time.Now(), rate{b.limits.AcceptRate, b.limits.AcceptBurst}, 1)
+	if wait <= 0 {
+		return
+	}
+	b.metrics.acceptsDelayed.Inc()
+	select {
+	case <-time.After(wait):
+	case <-ctx.Done():
 	}
 }
 

@@ -101,3 +101,19 @@ func TestRunFailsWhenAListenerIsTakenAway(t *testing.T) {
 		t.Errorf("Run: %v, want %v", err, net.ErrClosed)
 	}
 }
+
+func TestConnectionStormsWaitTheirTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, func(cfg *Config) { cfg.Limits.AcceptRate, cfg.Limits.AcceptBurst = 10, 5 })
+		begun := time.Now()
+		for i := range 26 {
+			h.plain.dial()
+			// Six come at once: the burst, and the one that a listener is ahead.
+			want := max(0, time.Duration(i-5)*100*time.Millisecond)
+			if waited := time.Since(begun); waited != want {
+				t.Errorf("connection %d was accepted after %v, want %v", i, waited, want)
+			}
+		}
+		h.stop()
+	})
+}

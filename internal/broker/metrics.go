@@ -14,11 +14,13 @@ import (
 type metrics struct {
 	connections       prometheus.Gauge
 	handshakeFailures prometheus.Counter
+	acceptsDelayed    prometheus.Counter
 	refused           prometheus.Counter     // CONNECT
 	disconnects       *prometheus.CounterVec // reason
 	received          [3]prometheus.Counter  // by QoS
 	delivered         [3]prometheus.Counter  // by QoS
 	failed            prometheus.Counter     // publishes that could not be made durable
+	discarded         [3]prometheus.Counter  // by QoS: beyond the publish rate
 	dropped           *prometheus.CounterVec // reason
 	denied            *prometheus.CounterVec // action
 
@@ -30,11 +32,13 @@ type metrics struct {
 func newMetrics(to prometheus.Registerer) (*metrics, error) {
 	received := counters("publishes_received_total", "Authorised publishes of clients, by QoS.", "qos")
 	delivered := counters("deliveries_total", "Messages queued for subscribers, by QoS.", "qos")
+	discarded := counters("publishes_discarded_total", "Publishes beyond a connection's rate that were not taken, by QoS.", "qos")
 	m := &metrics{
 		connections: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "fieldline_broker_connections", Help: "MQTT clients connected now.",
 		}),
 		handshakeFailures: counter("tls_handshake_failures_total", "Connections that ended in the TLS handshake."),
+		acceptsDelayed:    counter("accepts_delayed_total", "Connections behind which the next had to wait for the accept rate."),
 		refused:           counter("connects_refused_total", "Connections that ended without an accepted CONNECT."),
 		disconnects:       counters("disconnects_total", "Connections that ended, by reason.", "reason"),
 		failed:            counter("publishes_failed_total", "Publishes that could not be made durable."),
@@ -46,18 +50,21 @@ func newMetrics(to prometheus.Registerer) (*metrics, error) {
 		m.received[qos] = received.WithLabelValues(fmt.Sprint(qos))
 		m.delivered[qos] = delivered.WithLabelValues(fmt.Sprint(qos))
 	}
+	for qos := range m.discarded {
+		m.discarded[qos] = discarded.WithLabelValues(fmt.Sprint(qos))
+	}
 	m.droppedFull = m.dropped.WithLabelValues("queue full")
 	m.droppedLarge = m.dropped.WithLabelValues("larger than the client takes")
 	m.droppedExpired = m.dropped.WithLabelValues("expired")
 	m.droppedSession = m.dropped.WithLabelValues("session queue full")
-	for _, act := range []policy.Action{policy.Connect, policy.Publish, policy.Subscribe, policy.Receive} {
+	for _, act := range []policy.Action{policy.Connect, policy.Publish, policy.RetainPublish, policy.Subscribe, policy.Receive} {
 		m.denied.WithLabelValues(string(act))
 	}
 	if to == nil {
 		return m, nil
 	}
 	for _, c := range []prometheus.Collector{
-		m.connections, m.handshakeFailures, m.refused, m.disconnects, received, delivered, m.failed, m.dropped, m.denied, m.wills,
+		m.connections, m.handshakeFailures, m.acceptsDelayed, m.refused, m.disconnects, received, discarded, delivered, m.failed, m.dropped, m.denied, m.wills,
 	} {
 		if err := to.Register(c); err != nil {
 			return nil, fmt.Errorf("broker: metrics: %w", err)

@@ -18,6 +18,10 @@ func (c *conn) publish(packet []byte) error {
 	if err := c.checkPublish(p); err != nil {
 		return err
 	}
+	wait, excess := c.inflow.publish(c.arrived, &c.b.limits, c.b.cfg.Strict)
+	if err := c.holdBack(wait); err != nil {
+		return err
+	}
 	who, err := c.identify()
 	if err != nil {
 		return err
@@ -26,14 +30,33 @@ func (c *conn) publish(packet []byte) error {
 	if err != nil {
 		return err
 	}
+	if excess {
+		return c.discard(p)
+	}
+	if v.denied == nil && p.Retain {
+		v = c.decide(who, policy.RetainPublish, v.topic)
+	}
 	if v.denied != nil {
 		return c.refusePublish(p, v)
 	}
-	return c.submit(p, v.topic, who)
+	return c.submit(p, v, who)
+}
+
+// discard ends a publish that comes beyond the rate which AWS IoT allows. In MQTT
+// 5 its sender is told; in 3.1.1 it sees that no acknowledgement comes.
+func (c *conn) discard(p *mqtt.Publish) error {
+	c.b.metrics.discarded[p.QoS].Inc()
+	if c.version != mqtt.V5 {
+		return nil
+	}
+	return c.answer(p, mqtt.QuotaExceeded, fmt.Sprintf("more than %d publishes a second (%s)", c.b.limits.PublishRate, c.b.ways.quota()))
 }
 
 // checkPublish refuses what the broker does not do, as CONNACK has told the client.
 func (c *conn) checkPublish(p *mqtt.Publish) error {
+	if err := c.b.ways.checkQoS(p.QoS); err != nil {
+		return err
+	}
 	switch {
 	case p.SubscriptionIDs != nil:
 		return &mqtt.Error{Code: mqtt.ProtocolError, Reason: "a client sent a subscription identifier [MQTT-3.3.4-6]"}
@@ -96,9 +119,9 @@ func (c *conn) aliased(alias uint16) string {
 func (c *conn) refusePublish(p *mqtt.Publish, v verdict) error {
 	c.refused(policy.Publish, v)
 	if c.version != mqtt.V5 {
-		return &mqtt.Error{Code: mqtt.NotAuthorized, Reason: fmt.Sprintf("publish to %q denied: %s", v.topic, v.denied.Reason)}
+		return &mqtt.Error{Code: v.code, Reason: fmt.Sprintf("publish to %q denied: %s", v.topic, v.denied.Reason)}
 	}
-	return c.answer(p, mqtt.NotAuthorized, v.denied.Reason)
+	return c.answer(p, v.code, v.denied.Reason)
 }
 
 // answer acknowledges a publish that is not handed in.
@@ -124,8 +147,8 @@ func answerTo(p *mqtt.Publish) mqtt.Type {
 
 // submit hands the message in. It waits while the connection has as many
 // messages in flight as it may, or while the ingester holds it back.
-func (c *conn) submit(p *mqtt.Publish, topic string, who *identity) error {
-	s := iot.Submission{Message: c.message(p, topic, who), Lane: c.session.lane}
+func (c *conn) submit(p *mqtt.Publish, v verdict, who *identity) error {
+	s := iot.Submission{Message: c.message(p, v, who), Lane: c.session.lane}
 	c.b.metrics.received[p.QoS].Inc()
 	c.traffic.messages.Add(1)
 	if p.QoS == 0 {
@@ -165,9 +188,10 @@ func (c *conn) receive(packetID uint16) (added bool, err error) {
 	return added, nil
 }
 
-func (c *conn) message(p *mqtt.Publish, topic string, who *identity) *iot.Message {
+func (c *conn) message(p *mqtt.Publish, v verdict, who *identity) *iot.Message {
 	return &iot.Message{
-		Topic:      topic,
+		Topic:      v.name(),
+		Rule:       v.rule,
 		Payload:    bytes.Clone(p.Payload),
 		QoS:        p.QoS,
 		Retain:     p.Retain,

@@ -24,6 +24,9 @@ type holdingIngester struct {
 }
 
 func (h *holdingIngester) Submit(s iot.Submission) {
+	if lifecycle(s) {
+		return
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.messages = append(h.messages, s.Message)
@@ -121,7 +124,7 @@ func TestFailedCommit(t *testing.T) {
 }
 
 func TestDeniedPublish(t *testing.T) {
-	for _, topic := range []string{"forbidden", "$aws/rules/R/t", "$SYS/x"} {
+	for _, topic := range []string{"forbidden", "$aws/things/T/shadow/update", "$SYS/x"} {
 		t.Run("5.0 stays connected: "+topic, func(t *testing.T) {
 			h := start(t, func(cfg *Config) { cfg.Ingester = noIngester(t) })
 			h.policy.deny(policy.Publish, "forbidden")

@@ -15,10 +15,9 @@ const (
 )
 
 // sendsRetained reports whether a subscription is answered with the retained
-// messages of its topics ([MQTT-3.3.1-9] to [MQTT-3.3.1-11]); a shared one is not
-// (§4.8.2).
-func sendsRetained(sub iot.Subscription, added bool) bool {
-	if _, _, shared := shareOf(sub.Filter); shared {
+// messages of its topics ([MQTT-3.3.1-9] to [MQTT-3.3.1-11]).
+func (b *Broker) sendsRetained(sub iot.Subscription, added bool) bool {
+	if _, _, shared := shareOf(sub.Filter); !b.ways.sendsRetained(sub.Filter, shared) {
 		return false
 	}
 	return sub.RetainHandling == retainSend || sub.RetainHandling == retainSendIfNew && added

@@ -288,7 +288,7 @@ func TestGraceOverrulesAWriteThatIsAboutToBegin(t *testing.T) {
 	<-nc.answering
 	c.write(mqtt.AppendPingreq(nil))
 	<-nc.answering
-	h.Kick("a")
+	h.Disconnect("a", false, false)
 	<-nc.graced
 	c.expect(mqtt.PingrespPacket)
 	c.expectClosed()
@@ -314,7 +314,7 @@ func TestUnreadAnswersHoldBackTheReader(t *testing.T) {
 func TestKick(t *testing.T) {
 	h := start(t, nil)
 	c := h.connect(mqtt.V5, "a")
-	if h.Kick("b") || !h.Kick("a") {
+	if h.Disconnect("b", false, false) || !h.Disconnect("a", false, false) {
 		t.Error("Kick does not tell whether there was such a client")
 	}
 	c.expectEnd(mqtt.AdministrativeAction)

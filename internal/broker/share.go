@@ -10,12 +10,13 @@ import (
 	"github.com/fieldline-iot/fieldline/internal/topic"
 )
 
-// shareOf splits a shared subscription's filter, $share/NAME/FILTER
-// [MQTT-4.8.2-1]. ok is false for any other filter.
+// shareOf splits a shared subscription's filter, $share/NAME/FILTER, into its name
+// and the filter that topics are matched with [MQTT-4.8.2-1]. ok is false for any
+// other filter, which is its own.
 func shareOf(filter string) (name, own string, ok bool) {
 	rest, ok := strings.CutPrefix(filter, "$share/")
 	if !ok {
-		return "", "", false
+		return "", filter, false
 	}
 	name, own, _ = strings.Cut(rest, "/")
 	return name, own, true

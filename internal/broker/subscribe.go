@@ -2,7 +2,7 @@ package broker
 
 import (
 	"fmt"
-	"strings"
+	"time"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
 	"github.com/fieldline-iot/fieldline/internal/mqtt"
@@ -23,6 +23,9 @@ type subscription struct {
 func (c *conn) subscribe(packet []byte) error {
 	request, err := mqtt.DecodeSubscribe(packet, c.version)
 	if err != nil {
+		return err
+	}
+	if err := c.b.ways.checkSubscribe(len(request.Filters), request.SubscriptionID); err != nil {
 		return err
 	}
 	who, err := c.identify()
@@ -52,10 +55,11 @@ func (c *conn) subscribe(packet []byte) error {
 	}
 	var feeds []feed
 	for _, sub := range granted {
-		if added := c.session.subscribe(sub); sendsRetained(sub, added) {
+		if added := c.session.subscribe(sub); c.b.sendsRetained(sub, added) {
 			feeds = append(feeds, feed{sub})
 		}
 	}
+	c.b.tell(c.session.lane, c.visit.subscribed(filtersOf(granted), time.Now())...)
 	c.out.send(func(dst []byte) []byte { return mqtt.AppendSuback(dst, c.version, &answer) })
 	c.retained.add(c, feeds)
 	return nil
@@ -66,7 +70,7 @@ func (c *conn) subscribe(packet []byte) error {
 func (c *conn) grant(who *identity, request *mqtt.Subscribe, i int, fresh map[string]struct{}) (iot.Subscription, *mqtt.Error) {
 	want := &request.Filters[i]
 	sub := iot.Subscription{
-		Filter: want.Filter, QoS: want.QoS, NoLocal: want.NoLocal, ID: request.SubscriptionID,
+		Filter: want.Filter, QoS: min(want.QoS, c.b.ways.maximumQoS()), NoLocal: want.NoLocal, ID: request.SubscriptionID,
 		RetainAsPublished: want.RetainAsPublished, RetainHandling: want.RetainHandling,
 	}
 	if !validShare(want.Filter) {
@@ -74,10 +78,7 @@ func (c *conn) grant(who *identity, request *mqtt.Subscribe, i int, fresh map[st
 	}
 	if v := c.decideSubscribe(who, want.Filter); v.denied != nil {
 		c.refused(policy.Subscribe, v)
-		return sub, &mqtt.Error{Code: mqtt.NotAuthorized, Reason: v.denied.Reason}
-	}
-	if most := c.b.limits.Levels; strings.Count(want.Filter, "/") >= most {
-		return sub, &mqtt.Error{Code: mqtt.QuotaExceeded, Reason: fmt.Sprintf("the filter has more than %d levels", most)}
+		return sub, &mqtt.Error{Code: v.code, Reason: v.denied.Reason}
 	}
 	_, known := fresh[want.Filter]
 	if !known && int(c.session.count.Load())+len(fresh) >= c.b.limits.Subscriptions && !c.session.subscribed(want.Filter) {
@@ -120,12 +121,19 @@ func (c *conn) unsubscribe(packet []byte) error {
 	if err != nil {
 		return err
 	}
+	if err := c.b.ways.checkUnsubscribe(len(request.Filters)); err != nil {
+		return err
+	}
 	answer := mqtt.Unsuback{PacketID: request.PacketID, Codes: make([]mqtt.ReasonCode, len(request.Filters))}
 	var effects []iot.Effect
+	var left []string
 	for i, filter := range request.Filters {
 		if !c.session.unsubscribe(filter) {
 			answer.Codes[i] = mqtt.NoSubscriptionExisted
-		} else if c.session.durable {
+			continue
+		}
+		left = append(left, filter)
+		if c.session.durable {
 			effects = append(effects, &iot.DropSubscription{Session: c.session.id, Filter: filter})
 		}
 	}
@@ -134,6 +142,15 @@ func (c *conn) unsubscribe(packet []byte) error {
 			return refusal("forget the subscription", err)
 		}
 	}
+	c.b.tell(c.session.lane, c.visit.unsubscribed(left, time.Now())...)
 	c.out.send(func(dst []byte) []byte { return mqtt.AppendUnsuback(dst, c.version, &answer) })
 	return nil
+}
+
+func filtersOf(subs []iot.Subscription) []string {
+	filters := make([]string, len(subs))
+	for i := range subs {
+		filters[i] = subs[i].Filter
+	}
+	return filters
 }

@@ -46,7 +46,7 @@ func TestKeepAlive(t *testing.T) {
 func TestServerKeepAlive(t *testing.T) {
 	t.Parallel()
 	shows(t, "MQTT-3.2.2-22", "MQTT-3.1.2-22")
-	w := newWorld(t, func(cfg *broker.Config) { cfg.Limits.KeepAlive = 1 })
+	w := newWorld(t, func(cfg *broker.Config) { cfg.Limits.KeepAliveMax = 1 })
 	c := w.connect(mqtt.V5, "silent", func(c *mqtt.Connect) { c.KeepAlive = 600 })
 	if c.connack.ServerKeepAlive == nil || *c.connack.ServerKeepAlive != 1 {
 		t.Fatalf("server keep alive %v, want 1", c.connack.ServerKeepAlive)

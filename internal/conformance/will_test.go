@@ -35,7 +35,7 @@ func TestWill(t *testing.T) {
 		{"a lost connection", func(c *client) { c.nc.Close() }, false, true},
 		{"a protocol error", func(c *client) { c.send(packet(0x00)); c.expectEnd(mqtt.MalformedPacket) }, false, true},
 		{"a take-over", func(c *client) { c.w.connect(c.version, c.id); c.expectEnd(mqtt.SessionTakenOver) }, false, true},
-		{"an operator", func(c *client) { c.w.broker.Kick(c.id); c.expectEnd(mqtt.AdministrativeAction) }, false, true},
+		{"an operator", func(c *client) { c.w.broker.Disconnect(c.id, false, false); c.expectEnd(mqtt.AdministrativeAction) }, false, true},
 		{"DISCONNECT", func(c *client) { c.disconnect() }, false, false},
 		{"DISCONNECT with will", func(c *client) {
 			c.disconnect(func(d *mqtt.Disconnect) { d.Code = mqtt.DisconnectWithWill })

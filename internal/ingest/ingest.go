@@ -151,6 +151,10 @@ func digest(m *iot.Message) uint64 {
 	d.WriteString(m.Topic) // never fails
 	d.Write([]byte{0})
 	d.Write(m.Payload)
+	if m.Rule != "" { // the same bytes for another rule are another message
+		d.Write([]byte{0})
+		d.WriteString(m.Rule)
+	}
 	return d.Sum64()
 }
 

@@ -198,3 +198,16 @@ func TestPublishWaitsForDurability(t *testing.T) {
 		t.Errorf("Publish without effects = %v", err)
 	}
 }
+
+func TestTheDigestTellsRulesApart(t *testing.T) {
+	plain := &iot.Message{Topic: "sensor/data", Payload: []byte("x")}
+	one, other := *plain, *plain
+	one.Rule, other.Rule = "One", "Other"
+	if digest(plain) == digest(&one) || digest(&one) == digest(&other) {
+		t.Error("a message for one rule is taken for the retransmission of one for another")
+	}
+	again := one
+	if digest(&one) != digest(&again) {
+		t.Error("the same message has two digests")
+	}
+}

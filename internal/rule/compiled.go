@@ -23,7 +23,7 @@ type compiled struct {
 	counters    *counters
 }
 
-// filter is the topic filter of the rule's FROM.
+// filter is the topic filter of the rule's FROM; "" when it has none.
 func (c *compiled) filter() string { return c.statement.Filter() }
 
 // action turns a rule's output into effects. Its error is the action's failure,
@@ -59,11 +59,8 @@ func (e *Engine) compile(r iot.Rule) (*compiled, error) {
 	if c.statement, err = iotsql.Parse(r.SQL, r.SQLVersion); err != nil {
 		return nil, err
 	}
-	if c.filter() == "" {
-		return nil, fmt.Errorf("the statement has no FROM, which only Basic Ingest could reach: %w", iot.ErrUnsupported)
-	}
-	if err := topic.ValidFilter(c.filter()); err != nil {
-		return nil, fmt.Errorf("FROM '%s': %w: %w", c.filter(), err, iot.ErrInvalid)
+	if err := checkFrom(c.filter()); err != nil {
+		return nil, err
 	}
 	for _, a := range r.Actions {
 		built, err := e.compileAction(c.statement, a)
@@ -78,6 +75,18 @@ func (e *Engine) compile(r iot.Rule) (*compiled, error) {
 		}
 	}
 	return c, nil
+}
+
+// checkFrom refuses a filter that no topic can match. Without one a rule is
+// reached by Basic Ingest only.
+func checkFrom(filter string) error {
+	if filter == "" {
+		return nil
+	}
+	if err := topic.ValidFilter(filter); err != nil {
+		return fmt.Errorf("FROM '%s': %w: %w", filter, err, iot.ErrInvalid)
+	}
+	return nil
 }
 
 func (e *Engine) compileAction(s *iotsql.Statement, a iot.Action) (action, error) {

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -66,7 +67,14 @@ type Engine struct {
 
 	mu      sync.Mutex // held while rules change
 	byName  map[string]*compiled
-	current atomic.Pointer[topic.Tree[string, *compiled]]
+	current atomic.Pointer[inForce]
+	missing *counters // of the rules that messages named and that did not run
+}
+
+// inForce are the rules that messages meet. It does not change.
+type inForce struct {
+	byFilter *topic.Tree[string, *compiled]
+	byName   map[string]*compiled
 }
 
 // New loads and compiles the stored rules. A stored rule that no longer compiles
@@ -78,7 +86,7 @@ func New(cfg Config) (*Engine, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	e := &Engine{cfg: cfg, byName: make(map[string]*compiled)}
+	e := &Engine{cfg: cfg, byName: make(map[string]*compiled), missing: newCounters()}
 	rules, err := cfg.Store.Rules()
 	if err != nil {
 		return nil, fmt.Errorf("loading rules: %w", err)
@@ -97,9 +105,11 @@ func New(cfg Config) (*Engine, error) {
 // enforce replaces the set of rules in force by those of byName. A message meets
 // the one or the other, never part of a change.
 func (e *Engine) enforce() {
-	set := topic.NewTree[string, *compiled](true)
+	set := &inForce{byFilter: topic.NewTree[string, *compiled](true), byName: maps.Clone(e.byName)}
 	for name, c := range e.byName {
-		set.Set(c.filter(), name, c)
+		if c.filter() != "" { // without FROM, only Basic Ingest reaches it
+			set.byFilter.Set(c.filter(), name, c)
+		}
 	}
 	e.current.Store(set)
 }

@@ -28,12 +28,32 @@ type run struct {
 	failing bool   // the error action is running
 }
 
-// Evaluate appends to dst the effects of every rule that matches a message.
+// Evaluate appends to dst the effects of every rule that matches a message or, of
+// one that names its rule, those of that rule, whatever its FROM says (AWS IoT
+// developer guide, Basic Ingest).
 func (e *Engine) Evaluate(dst []iot.Effect, m *iot.Message) []iot.Effect {
-	e.current.Load().Match(m.Topic, func(_ string, c *compiled) {
+	if m.Rule != "" {
+		return e.evaluateNamed(dst, m)
+	}
+	e.current.Load().byFilter.Match(m.Topic, func(_ string, c *compiled) {
 		dst = e.evaluate(dst, c, m)
 	})
 	return dst
+}
+
+// evaluateNamed evaluates the rule that a message names. When there is none in
+// force, nothing happens but that it is logged and counted.
+func (e *Engine) evaluateNamed(dst []iot.Effect, m *iot.Message) []iot.Effect {
+	c := e.current.Load().byName[m.Rule]
+	switch {
+	case c == nil:
+		e.notFound(m, "there is no rule of that name")
+		return dst
+	case c.rule.Disabled:
+		e.notFound(m, "the rule is disabled (aws iot enable-topic-rule --rule-name "+m.Rule+")")
+		return dst
+	}
+	return e.evaluate(dst, c, m)
 }
 
 func (e *Engine) evaluate(dst []iot.Effect, c *compiled, m *iot.Message) []iot.Effect {

@@ -21,7 +21,7 @@ type logEntry struct {
 	Trace     string       `json:"traceId"`
 	Account   string       `json:"accountId"`
 	Status    string       `json:"status"`
-	Event     string       `json:"eventType"` // RuleMatch or RuleExecution
+	Event     string       `json:"eventType"` // RuleMatch, RuleExecution or RuleNotFound
 	Protocol  iot.Protocol `json:"protocol,omitempty"`
 	Client    string       `json:"clientId,omitempty"`
 	Topic     string       `json:"topicName"`
@@ -47,15 +47,36 @@ func (c *compiled) logExecution(e *Engine, m *iot.Message, action string) {
 	c.writeLog(e, m, logEntry{Level: "DEBUG", Status: "Success", Event: "RuleExecution", Action: action})
 }
 
+// noRule is the log stream of the rules that are not there: devices choose their
+// names, and each stream is kept. No rule can be called so.
+const noRule = "rule-not-found"
+
+// notFound logs and counts a message whose rule did not run.
+func (e *Engine) notFound(m *iot.Message, why string) {
+	e.missing.failures.Add(1)
+	if e.cfg.Logs != nil {
+		e.writeLog(m, noRule, logEntry{Level: "ERROR", Status: "Failure", Event: "RuleNotFound", Rule: m.Rule, Details: why})
+	}
+	if e.missing.first(m.Rule + why) {
+		e.cfg.Log.LogAttrs(context.Background(), slog.LevelWarn, "no rule for a message of Basic Ingest", slog.String("rule", m.Rule),
+			slog.String("topic", m.Topic), slog.String("client", m.Origin.ClientID), slog.String("reason", why))
+	}
+}
+
 // writeLog completes an entry and hands it on.
 func (c *compiled) writeLog(e *Engine, m *iot.Message, entry logEntry) {
+	entry.Rule = c.rule.Name
+	e.writeLog(m, c.rule.Name, entry)
+}
+
+func (e *Engine) writeLog(m *iot.Message, stream string, entry logEntry) {
 	at := e.cfg.Now()
 	entry.Timestamp, entry.Trace, entry.Account = at.UTC().Format("2006-01-02 15:04:05.000"), uuid.NewString(), e.cfg.Account.ID
 	entry.Protocol, entry.Client, entry.Topic = m.Origin.Protocol, m.Origin.ClientID, m.Topic
-	entry.Rule, entry.Principal = c.rule.Name, m.Origin.Principal
+	entry.Principal = m.Origin.Principal
 	text, err := json.Marshal(entry)
 	if err != nil { // texts always encode
 		return
 	}
-	e.cfg.Logs(iot.LogEvent{Group: logGroup, Stream: c.rule.Name, At: at, Text: string(text)})
+	e.cfg.Logs(iot.LogEvent{Group: logGroup, Stream: stream, At: at, Text: string(text)})
 }

@@ -77,7 +77,8 @@ func (a *republishAction) apply(dst []iot.Effect, r *run) ([]iot.Effect, error) 
 	if origin.Hops > MaxHops {
 		return dst, fmt.Errorf("the message has been republished %d times, which looks like a loop: %w", MaxHops, iot.ErrLimit)
 	}
+	rule, name := iot.BasicIngest(name)
 	return append(dst, &iot.Republish{Message: &iot.Message{
-		Topic: name, Payload: r.output, QoS: a.qos, Origin: origin,
+		Topic: name, Rule: rule, Payload: r.output, QoS: a.qos, Origin: origin,
 	}}), nil
 }

@@ -107,7 +107,7 @@ func (e *Engine) status(c *compiled) iot.RuleStatus {
 // order.
 func (e *Engine) Matching(name string) []string {
 	var names []string
-	e.current.Load().Match(name, func(rule string, c *compiled) {
+	e.current.Load().byFilter.Match(name, func(rule string, c *compiled) {
 		if !c.rule.Disabled {
 			names = append(names, rule)
 		}
@@ -128,21 +128,24 @@ func registerMetrics(r prometheus.Registerer, e *Engine) error {
 // message costs no more than an atomic addition.
 type collector struct{ engine *Engine }
 
-func descriptions() (matched, fired, failed *prometheus.Desc) {
+func descriptions() (matched, fired, failed, missing *prometheus.Desc) {
 	return prometheus.NewDesc("fieldline_rule_matched_total", "Messages on the rule's topic.", []string{"rule"}, nil),
 		prometheus.NewDesc("fieldline_rule_fired_total", "Messages that the rule's statement selected and an action took.", []string{"rule"}, nil),
-		prometheus.NewDesc("fieldline_rule_failures_total", "Actions of the rule that failed.", []string{"rule"}, nil)
+		prometheus.NewDesc("fieldline_rule_failures_total", "Actions of the rule that failed.", []string{"rule"}, nil),
+		prometheus.NewDesc("fieldline_rule_not_found_total", "Messages of Basic Ingest whose rule was missing or disabled.", nil, nil)
 }
 
 func (collector) Describe(ch chan<- *prometheus.Desc) {
-	matched, fired, failed := descriptions()
+	matched, fired, failed, missing := descriptions()
 	ch <- matched
 	ch <- fired
 	ch <- failed
+	ch <- missing
 }
 
 func (c collector) Collect(ch chan<- prometheus.Metric) {
-	matched, fired, failed := descriptions()
+	matched, fired, failed, missing := descriptions()
+	ch <- prometheus.MustNewConstMetric(missing, prometheus.CounterValue, float64(c.engine.missing.failures.Load()))
 	for _, s := range c.engine.Statuses() {
 		ch <- prometheus.MustNewConstMetric(matched, prometheus.CounterValue, float64(s.Matched), s.Name)
 		ch <- prometheus.MustNewConstMetric(fired, prometheus.CounterValue, float64(s.Fired), s.Name)

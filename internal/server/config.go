@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/fieldline-iot/fieldline/internal/broker"
 	"github.com/fieldline-iot/fieldline/internal/iot"
 )
 
@@ -41,8 +42,11 @@ type Config struct {
 
 	Empty         bool // a fresh data folder begins without the guide's stack
 	TrustDeviceID bool
-	AWSStrict     bool
-	Retention     time.Duration // how long history is kept; 0 is for ever
+	// AWSStrict has the broker refuse and ignore what AWS IoT does; Limits are its
+	// limits, and zero fields take the defaults, or AWS's quotas with AWSStrict.
+	AWSStrict bool
+	Limits    broker.Limits
+	Retention time.Duration // how long history is kept; 0 is for ever
 
 	Version string
 	Log     *slog.Logger // nil discards
@@ -87,13 +91,11 @@ func (c *Config) Validate() error {
 		return errors.New("--gateway-cert and --gateway-key go together: give both or neither")
 	case c.Retention < 0:
 		return fmt.Errorf("--retention %s is negative", c.Retention)
-	case c.AWSStrict:
-		return fmt.Errorf("--aws-strict: AWS's quotas come with the broker's own issue: %w", iot.ErrUnsupported)
 	}
 	if c.MQTTAddr != "" && !c.AllowPlainRemote && !loopback(c.MQTTAddr) {
 		return fmt.Errorf("--mqtt-addr %s is reachable from other machines and asks for no certificate: use a loopback address, or add --allow-plain-remote on a network you trust", c.MQTTAddr)
 	}
-	if err := c.validateGate(); err != nil {
+	if err := errors.Join(c.validateGate(), c.validateLimits()); err != nil {
 		return err
 	}
 	return c.validateAddrs()

@@ -34,7 +34,7 @@ func functionsMay() map[string][]string {
 			"TransactGetItems", "TransactWriteItems", "DescribeTable", "ListTables", "DescribeTimeToLive", "DescribeEndpoints",
 		},
 		"execute-api": {"*"},
-		"iotdata":     {"*"},
+		"iotdata":     {"Publish", "GetRetainedMessage", "ListRetainedMessages"},
 		"lambda":      {"Invoke", "InvokeAsync"},
 		"logs":        {"CreateLogGroup", "CreateLogStream", "PutLogEvents", "DescribeLogGroups", "DescribeLogStreams", "GetLogEvents", "FilterLogEvents"},
 		"sts":         {"*"},

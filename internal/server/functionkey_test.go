@@ -17,6 +17,7 @@ func TestFunctionsMayNotAdminister(t *testing.T) {
 		{"dynamodb", "PutItem", true},
 		{"execute-api", "PostToConnection", true},
 		{"iotdata", "Publish", true},
+		{"iotdata", "DeleteConnection", false},
 		{"lambda", "Invoke", true},
 		{"logs", "PutLogEvents", true},
 		{"dynamodb", "DeleteTable", false},

@@ -51,6 +51,8 @@ func (s *Server) buildBroker(sockets *listeners) (err error) {
 		Connected:         s.keeper.rotations.connected,
 		PlainPolicy:       PlainPolicy,
 		TrustDeviceID:     s.cfg.TrustDeviceID,
+		Strict:            s.cfg.AWSStrict,
+		Limits:            s.cfg.Limits,
 		Log:               s.log,
 		Metrics:           s.metrics,
 	}

@@ -1,0 +1,37 @@
+package server
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/fieldline-iot/fieldline/internal/broker"
+)
+
+func TestLimitsSuitEachOther(t *testing.T) {
+	tests := []struct {
+		name   string
+		strict bool
+		limits broker.Limits
+		says   string // "" when they are good
+	}{
+		{"the defaults", false, broker.Limits{}, ""},
+		{"AWS's", true, broker.Limits{}, ""},
+		{"AWS's but for one", true, broker.Limits{Payload: 1 << 20}, ""},
+		{"a negative one", false, broker.Limits{Filters: -1}, "Filters"},
+		{"a keep-alive above AWS's", true, broker.Limits{KeepAliveMin: 1300}, "KeepAliveMin is 1300, above KeepAliveMax with 1200"},
+		{"a payload that the control API cannot take", false, broker.Limits{Payload: 1<<20 + 1}, "--max-payload"},
+		{"a queue for less than a message", false, broker.Limits{QueueBytes: 100_000}, "--queue-bytes"},
+		{"a session for less than a message", false, broker.Limits{SessionBytes: 100_000}, "--session-bytes"},
+		{"less memory than one queue", false, broker.Limits{QueuedBytes: 1 << 20}, "--memory-limit"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c := DefaultConfig()
+			c.AWSStrict, c.Limits = tt.strict, tt.limits
+			err := c.Validate()
+			if (err == nil) != (tt.says == "") || err != nil && !strings.Contains(err.Error(), tt.says) {
+				t.Errorf("%v, want %q", err, tt.says)
+			}
+		})
+	}
+}
