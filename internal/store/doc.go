@@ -1,7 +1,7 @@
 // Package store keeps everything of Fieldline that must survive: readings (the
 // latest of each device and the history), the registry of things, certificates,
-// policies and rules, the outbox of work outside the process, and the
-// dead-letter.
+// policies and rules, MQTT sessions with the messages that wait for them,
+// retained messages, the outbox of work outside the process, and the dead-letter.
 //
 // It decides nothing: what a message changes arrives as effects, and the
 // package applies them, in order, once, and durably. One [Store.Run] sequences

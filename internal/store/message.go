@@ -234,6 +234,10 @@ func (r *reader) properties(p *iot.Properties) {
 	}
 	// Each takes two bytes at least: a damaged count allocates no more than that.
 	count := r.number(uint64(len(r.rest) / 2))
+	if count == 0 {
+		r.fail() // none would not be mentioned
+		return
+	}
 	p.User = make([]iot.UserProperty, count)
 	for i := range p.User {
 		p.User[i] = iot.UserProperty{Key: r.text(), Value: r.text()}

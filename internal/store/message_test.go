@@ -110,6 +110,7 @@ func FuzzSessionDecoders(f *testing.F) {
 	f.Add(appendSubscription(nil, &iot.Subscription{QoS: 1, NoLocal: true, RetainHandling: 2, ID: 1 << 27}))
 	f.Add(appendReference(nil, &iot.Target{QoS: 1, Share: "g/a", SubscriptionIDs: []uint32{1, 2}}, 7, 9))
 	f.Add(appendMessage(appendReference(nil, &iot.Target{QoS: 2, Retain: true}, 0, 9), m))
+	f.Add(append([]byte{0, 0, 0, 13, messageProperties}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, propertyUser, 0, 'x')) // a count of no user properties
 	f.Add([]byte{0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f})
 	f.Fuzz(func(t *testing.T, value []byte) {
 		if m, err := decodeMessage(value); err == nil {
@@ -119,7 +120,7 @@ func FuzzSessionDecoders(f *testing.F) {
 		}
 		if s, err := decodeSession(1, value); err == nil {
 			if again, err := decodeSession(1, appendSession(nil, &s)); err != nil || !sameSession(&s, &again) {
-				t.Errorf("%x: %+v came back as %+v, %v", value, s, again, err)
+				t.Errorf("%x: %+v, will %+v came back as %+v, will %+v, %v", value, s, s.Will, again, again.Will, err)
 			}
 		}
 		if s, err := decodeSubscription("f", value); err == nil {

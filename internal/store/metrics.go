@@ -59,7 +59,21 @@ func (s *Store) gauges() []prometheus.Collector {
 		gauge("free_bytes", "Free space on the disk of the data folder.", func() float64 { return float64(s.space.free.Load()) }),
 		gauge("disk_bytes", "Bytes that the database takes on the disk.", func() float64 { return float64(s.engine.Metrics().DiskSpaceUsage()) }),
 		gauge("read_amplification", "Tables that a read may have to look into.", func() float64 { return float64(s.engine.Metrics().ReadAmp()) }),
+		gauge("sessions", "Sessions that are stored.", s.locked(func(q *sequencer) int64 { return int64(len(q.sessions.byID)) })),
+		gauge("session_messages", "Messages that wait for sessions, each counted for each of them.", s.locked(func(q *sequencer) int64 { return int64(q.sessions.messages) })),
+		gauge("session_bytes", "Bytes of topics and payloads of these messages.", s.locked(func(q *sequencer) int64 { return q.sessions.bytes })),
+		gauge("retained_messages", "Retained messages.", s.locked(func(q *sequencer) int64 { return int64(q.retained.count) })),
+		gauge("retained_bytes", "Bytes of retained messages as they are stored.", s.locked(func(q *sequencer) int64 { return q.retained.bytes })),
 		gauge("outbox_bytes", "Bytes of outbox entries that wait.", func() float64 { return float64(s.outbox.total()) }),
+	}
+}
+
+// locked returns a figure that the sequencer's mutex guards.
+func (s *Store) locked(figure func(q *sequencer) int64) func() float64 {
+	return func() float64 {
+		s.sequencer.mu.Lock()
+		defer s.sequencer.mu.Unlock()
+		return float64(figure(s.sequencer))
 	}
 }
 

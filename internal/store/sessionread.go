@@ -70,7 +70,9 @@ func (s *Store) queueStat(id uint64) (stat iot.QueueStat) {
 // Queued calls visit with the messages of a session's queue whose numbers are
 // from first to last, in order, until visit returns false. It sees the queue as
 // it is at one moment, with messages that are not durable yet: last is for the
-// caller to bound by what it was told of.
+// caller to bound by what it was told of. visit should not block: what it looks at
+// is kept from being compacted. A message settled as Released still has its
+// contents.
 func (s *Store) Queued(session, first, last uint64, visit func(iot.Delivery) bool) error {
 	if first > last {
 		return nil
