@@ -14,9 +14,13 @@ func TestSessionIsResumed(t *testing.T) {
 	shows(t, "MQTT-3.1.2-5", "MQTT-3.1.2-6", "MQTT-3.1.2-23", "MQTT-3.2.2-3", "MQTT-4.5.0-1", "MQTT-3.1.3-2",
 		"MQTT311-3.1.2-4", "MQTT311-3.1.2-5", "MQTT311-3.2.2-2", "MQTT311-4.1.0-1")
 	ways := map[string]func(w *world, c *client){
-		"DISCONNECT":                  func(_ *world, c *client) { c.disconnect() },
-		"a lost connection":           func(_ *world, c *client) { c.drop() },
-		"a protocol error":            func(_ *world, c *client) { c.send(packet(0x00)); c.expectEnd(mqtt.MalformedPacket); c.w.gone(c.id) },
+		"DISCONNECT":        func(_ *world, c *client) { c.disconnect() },
+		"a lost connection": func(_ *world, c *client) { c.drop() },
+		"a protocol error": func(_ *world, c *client) {
+			c.send(packet(0x00))
+			c.expectEnd(mqtt.MalformedPacket, mqtt.ProtocolError)
+			c.w.gone(c.id)
+		},
 		"a restart":                   func(w *world, _ *client) { w.restart() },
 		"DISCONNECT and then restart": func(w *world, c *client) { c.disconnect(); w.restart() },
 	}

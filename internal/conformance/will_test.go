@@ -33,7 +33,7 @@ func TestWill(t *testing.T) {
 		published bool
 	}{
 		{"a lost connection", func(c *client) { c.nc.Close() }, false, true},
-		{"a protocol error", func(c *client) { c.send(packet(0x00)); c.expectEnd(mqtt.MalformedPacket) }, false, true},
+		{"a protocol error", func(c *client) { c.send(packet(0x00)); c.expectEnd(mqtt.MalformedPacket, mqtt.ProtocolError) }, false, true},
 		{"a take-over", func(c *client) { c.w.connect(c.version, c.id); c.expectEnd(mqtt.SessionTakenOver) }, false, true},
 		{"an operator", func(c *client) { c.w.broker.Kick(c.id); c.expectEnd(mqtt.AdministrativeAction) }, false, true},
 		{"DISCONNECT", func(c *client) { c.disconnect() }, false, false},
@@ -54,6 +54,7 @@ func TestWill(t *testing.T) {
 					continue
 				}
 				t.Run(tt.name, func(t *testing.T) {
+					watcher.in(t)
 					id := fmt.Sprintf("c%d", i)
 					c := w.in(t).connect(v, id, willing(), change)
 					watcher.quiet() // not while it is connected
@@ -144,7 +145,6 @@ func TestWillDelay(t *testing.T) {
 		{"the session ends first", 60, 1, func(*world) {}, false, true},
 		{"the session ends with the connection", 60, 0, func(*world) {}, true, false},
 		{"the client comes back", 1, 60, func(w *world) { w.connect(mqtt.V5, "c", session(60)) }, false, false},
-		{"the client comes back and starts clean", 60, 60, func(w *world) { w.connect(mqtt.V5, "c") }, true, false},
 		{"it has not passed", 60, 60, func(*world) {}, false, false},
 		{"it passes after a restart", 1, 60, func(w *world) { w.restart() }, false, true},
 		{"it passes while the broker is down", 1, 60, func(w *world) {
@@ -180,6 +180,25 @@ func TestWillDelay(t *testing.T) {
 			watcher.quiet()
 		})
 	}
+}
+
+// TestWillOfATakenOverConnection follows the comment of §3.1.4: a take-over that
+// goes on with the session keeps a delayed will back, one that starts clean ends
+// the session and so publishes it.
+func TestWillOfATakenOverConnection(t *testing.T) {
+	t.Parallel()
+	shows(t, "MQTT-3.1.2-8", "MQTT-3.1.3-9", "MQTT-3.1.4-3")
+	w := newWorld(t)
+	watcher := w.connect(mqtt.V5, "watcher")
+	watcher.subscribe("will", 1)
+	first := w.connect(mqtt.V5, "c", resume, willing(delayed(60)))
+	second := w.connect(mqtt.V5, "c", resume, willing(delayed(60)))
+	first.expectEnd(mqtt.SessionTakenOver)
+	watcher.quiet()
+	w.connect(mqtt.V5, "c")
+	second.expectEnd(mqtt.SessionTakenOver)
+	watcher.expectMessage("will", "c", 1)
+	watcher.quiet()
 }
 
 // TestWillSurvivesARestart stops the broker while the client is connected.
