@@ -209,7 +209,7 @@ func (c *client) expectEnd(codes ...mqtt.ReasonCode) {
 }
 
 // settle is how long a packet that must not come is given to come after all.
-const settle = 20 * time.Millisecond
+const settle = 10 * time.Millisecond
 
 // quiet checks that nothing has been sent that has not been read. What a
 // publisher was acknowledged before has then been sent.
