@@ -71,7 +71,7 @@ func (w *world) connect(v mqtt.Version, id string, change ...func(*mqtt.Connect)
 	w.t.Helper()
 	c := w.tryConnect(v, id, change...)
 	if c.connack.Code != mqtt.Success {
-		c.t.Fatalf("CONNECT of %q is refused: %v %s", id, c.connack.Code, c.connack.ReasonString)
+		c.t.Fatalf("CONNECT of %.40q is refused: %v %s", id, c.connack.Code, c.connack.ReasonString)
 	}
 	return c
 }
@@ -105,6 +105,13 @@ func resume(c *mqtt.Connect) {
 	}
 }
 
+// in makes a test of its own report what the client finds, until it ends.
+func (c *client) in(t *testing.T) {
+	outer, w := c.t, c.w
+	c.t, c.w = t, w.in(t)
+	t.Cleanup(func() { c.t, c.w = outer, w })
+}
+
 func (c *client) send(packets []byte) {
 	c.t.Helper()
 	if _, err := c.nc.Write(packets); err != nil {
@@ -123,11 +130,11 @@ func (c *client) next() []byte {
 	select {
 	case packet, ok := <-c.packets:
 		if !ok && c.broken != nil {
-			c.t.Fatalf("client %q got what is no packet: %v", c.id, c.broken)
+			c.t.Fatalf("client %.40q got what is no packet: %v", c.id, c.broken)
 		}
 		return packet
 	case <-time.After(patience):
-		c.t.Fatalf("client %q waited in vain for a packet", c.id)
+		c.t.Fatalf("client %.40q waited in vain for a packet", c.id)
 		return nil
 	}
 }
@@ -137,10 +144,10 @@ func (c *client) expect(want mqtt.Type) []byte {
 	c.t.Helper()
 	packet := c.next()
 	if packet == nil {
-		c.t.Fatalf("client %q expects %v, but the connection ended", c.id, want)
+		c.t.Fatalf("client %.40q expects %v, but the connection ended", c.id, want)
 	}
 	if got := mqtt.PacketType(packet); got != want {
-		c.t.Fatalf("client %q expects %v, got %s", c.id, want, c.describe(packet))
+		c.t.Fatalf("client %.40q expects %v, got %s", c.id, want, c.describe(packet))
 	}
 	return packet
 }
@@ -154,12 +161,12 @@ func (c *client) skipTo(want mqtt.Type) []byte {
 		packet := c.next()
 		switch got := mqtt.PacketType(packet); {
 		case packet == nil:
-			c.t.Fatalf("client %q expects %v, but the connection ended", c.id, want)
+			c.t.Fatalf("client %.40q expects %v, but the connection ended", c.id, want)
 		case got == want:
 			c.back = append(others, c.back...)
 			return packet
 		case got == mqtt.DisconnectPacket:
-			c.t.Fatalf("client %q expects %v, got %s", c.id, want, c.describe(packet))
+			c.t.Fatalf("client %.40q expects %v, got %s", c.id, want, c.describe(packet))
 		}
 		others = append(others, packet)
 	}
@@ -197,12 +204,12 @@ func (c *client) expectEnd(codes ...mqtt.ReasonCode) {
 		}
 	}
 	if packet := c.next(); packet != nil {
-		c.t.Fatalf("client %q expects the end, got %s", c.id, c.describe(packet))
+		c.t.Fatalf("client %.40q expects the end, got %s", c.id, c.describe(packet))
 	}
 }
 
 // settle is how long a packet that must not come is given to come after all.
-const settle = 20 * time.Millisecond
+const settle = 10 * time.Millisecond
 
 // quiet checks that nothing has been sent that has not been read. What a
 // publisher was acknowledged before has then been sent.
@@ -307,7 +314,7 @@ func (c *client) expectUnacknowledged(topic, payload string, qos byte) *mqtt.Pub
 	c.t.Helper()
 	p := c.expectPublish()
 	if string(p.Topic) != topic || string(p.Payload) != payload || p.QoS != qos {
-		c.t.Fatalf("client %q got %q %.40q at QoS %d, want %q %.40q at QoS %d", c.id, p.Topic, p.Payload, p.QoS, topic, payload, qos)
+		c.t.Fatalf("client %.40q got %q %.40q at QoS %d, want %q %.40q at QoS %d", c.id, p.Topic, p.Payload, p.QoS, topic, payload, qos)
 	}
 	return p
 }

@@ -131,7 +131,7 @@ func TestMalformedConnect(t *testing.T) {
 			shows(t, strings.Fields(tt.shows)...)
 			versions(t, func(t *testing.T, v mqtt.Version) {
 				if v == mqtt.V5 && !tt.v5 || v == mqtt.V311 && !tt.v4 {
-					t.Skip("the other version's form")
+					return // it has another form
 				}
 				head := []any{text("MQTT"), int(v), tt.flags, uint16(60)}
 				if v == mqtt.V5 {

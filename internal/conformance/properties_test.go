@@ -164,9 +164,9 @@ func TestReasonsThatDoNotFit(t *testing.T) {
 	c.expectAck(mqtt.PubackPacket, c.begin("denied", "x", 1), mqtt.NotAuthorized)
 	c.expectAck(mqtt.PubrecPacket, c.begin("denied", "x", 2), mqtt.NotAuthorized)
 	c.ack(mqtt.PubrelPacket, 999)
-	c.expectAck(mqtt.PubcompPacket, 999, mqtt.PacketIdentifierNotFound)
+	c.expectAck(mqtt.PubcompPacket, 999, mqtt.Success, mqtt.PacketIdentifierNotFound)
 	c.ack(mqtt.PubrecPacket, 888)
-	c.expectAck(mqtt.PubrelPacket, 888, mqtt.PacketIdentifierNotFound)
+	c.expectAck(mqtt.PubrelPacket, 888, mqtt.Success, mqtt.PacketIdentifierNotFound)
 	if codes := c.trySubscribe(0, mqtt.Subscription{Filter: "denied"}); codes[0] != mqtt.NotAuthorized {
 		t.Errorf("SUBACK %v", codes)
 	}

@@ -34,9 +34,11 @@ func TestRetained(t *testing.T) {
 		}
 		for qos := range byte(3) {
 			pub.publish("r/t", string(rune('a'+qos)), qos, retained)
+			pub.publish("behind", "", 1) // when this is acknowledged, one of QoS 0 has been kept
 			late(string(rune('a'+qos)), qos)
 		}
 		pub.publish("r/t", "q", 0, retained) // one of QoS 0 replaces one of QoS 2
+		pub.publish("behind", "", 1)
 		late("q", 0)
 		pub.publish("r/t", "r", 1, retained)
 		pub.publish("r/t", "not retained", 1)

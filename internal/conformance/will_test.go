@@ -33,7 +33,7 @@ func TestWill(t *testing.T) {
 		published bool
 	}{
 		{"a lost connection", func(c *client) { c.nc.Close() }, false, true},
-		{"a protocol error", func(c *client) { c.send(packet(0x00)); c.expectEnd(mqtt.MalformedPacket) }, false, true},
+		{"a protocol error", func(c *client) { c.send(packet(0x00)); c.expectEnd(mqtt.MalformedPacket, mqtt.ProtocolError) }, false, true},
 		{"a take-over", func(c *client) { c.w.connect(c.version, c.id); c.expectEnd(mqtt.SessionTakenOver) }, false, true},
 		{"an operator", func(c *client) { c.w.broker.Disconnect(c.id, false, false); c.expectEnd(mqtt.AdministrativeAction) }, false, true},
 		{"DISCONNECT", func(c *client) { c.disconnect() }, false, false},
@@ -54,6 +54,7 @@ func TestWill(t *testing.T) {
 					continue
 				}
 				t.Run(tt.name, func(t *testing.T) {
+					watcher.in(t)
 					id := fmt.Sprintf("c%d", i)
 					c := w.in(t).connect(v, id, willing(), change)
 					watcher.quiet() // not while it is connected
@@ -127,59 +128,73 @@ func TestWillProperties(t *testing.T) {
 	}
 }
 
+// TestWillDelay ends all its connections, waits once, and looks.
 func TestWillDelay(t *testing.T) {
 	t.Parallel()
 	shows(t, "MQTT-3.1.2-7", "MQTT-3.1.2-8", "MQTT-3.1.2-10", "MQTT-3.1.3-9")
-	session := func(seconds uint32) func(*mqtt.Connect) {
-		return func(c *mqtt.Connect) { c.CleanStart, c.SessionExpiry = false, seconds }
-	}
-	away := 2500 * time.Millisecond // long enough for a delay of one second
+	nothing := func(*world) {}
 	tests := []struct {
 		name           string
 		delay, session uint32
 		meanwhile      func(w *world) // while the client is away
-		early, late    bool           // published at once, or after away
+		early, late    bool           // published at once, or after 3 seconds
 	}{
-		{"it passes", 1, 60, func(*world) {}, false, true},
-		{"the session ends first", 60, 1, func(*world) {}, false, true},
-		{"the session ends with the connection", 60, 0, func(*world) {}, true, false},
-		{"the client comes back", 1, 60, func(w *world) { w.connect(mqtt.V5, "c", session(60)) }, false, false},
-		{"the client comes back and starts clean", 60, 60, func(w *world) { w.connect(mqtt.V5, "c") }, true, false},
-		{"it has not passed", 60, 60, func(*world) {}, false, false},
-		{"it passes after a restart", 1, 60, func(w *world) { w.restart() }, false, true},
-		{"it passes while the broker is down", 1, 60, func(w *world) {
-			w.stop()
-			time.Sleep(2 * time.Second)
-			w.start()
-		}, false, true},
+		{"the session ends with the connection", 60, 0, nothing, true, false},
+		{"it has not passed", 60, 60, nothing, false, false},
+		{"it passes", 2, 60, nothing, false, true},
+		{"the session ends first", 60, 2, nothing, false, true},
+		{"it passes after a restart", 2, 60, func(w *world) { w.restart() }, false, true},
+		{"it passes while the broker is down", 2, 60, func(w *world) { w.stop() }, false, true},
+		{"the client comes back", 2, 60, func(w *world) { w.connect(mqtt.V5, "c", expiring(60)) }, false, false},
 		{"the client comes back after a restart", 2, 60, func(w *world) {
 			w.restart()
-			w.connect(mqtt.V5, "c", session(60))
+			w.connect(mqtt.V5, "c", expiring(60))
 		}, false, false},
 	}
-	for _, tt := range tests {
+	worlds := make([]*world, len(tests))
+	for i, tt := range tests {
+		w := newWorld(t)
+		worlds[i] = w
+		watcher := w.connect(mqtt.V5, "watcher", resume)
+		watcher.subscribe("will", 1)
+		w.connect(mqtt.V5, "c", expiring(tt.session), willing(delayed(tt.delay))).drop()
+		if tt.early {
+			watcher.expectMessage("will", "c", 1)
+		}
+		watcher.quiet()
+		tt.meanwhile(w)
+	}
+	time.Sleep(3 * time.Second)
+	for i, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t)
-			watch := func() *client { return w.connect(mqtt.V5, "watcher", resume) }
-			watcher := watch()
-			watcher.subscribe("will", 1)
-			w.connect(mqtt.V5, "c", session(tt.session), willing(delayed(tt.delay))).drop()
-			if !tt.early {
-				watcher.quiet()
-			}
-			tt.meanwhile(w)
-			watcher = watch() // take-over or, after a restart, anew
-			if tt.early {
-				watcher.expectMessage("will", "c", 1)
-			}
-			time.Sleep(away)
+			w := worlds[i].in(t)
+			w.restartIfStopped()
+			watcher := w.connect(mqtt.V5, "watcher", resume)
 			if tt.late {
 				watcher.expectMessage("will", "c", 1)
 			}
 			watcher.quiet()
 		})
 	}
+}
+
+// TestWillOfATakenOverConnection follows the comment of §3.1.4: a take-over that
+// goes on with the session keeps a delayed will back, one that starts clean ends
+// the session and so publishes it.
+func TestWillOfATakenOverConnection(t *testing.T) {
+	t.Parallel()
+	shows(t, "MQTT-3.1.2-8", "MQTT-3.1.3-9", "MQTT-3.1.4-3")
+	w := newWorld(t)
+	watcher := w.connect(mqtt.V5, "watcher")
+	watcher.subscribe("will", 1)
+	first := w.connect(mqtt.V5, "c", resume, willing(delayed(60)))
+	second := w.connect(mqtt.V5, "c", resume, willing(delayed(60)))
+	first.expectEnd(mqtt.SessionTakenOver)
+	watcher.quiet()
+	w.connect(mqtt.V5, "c")
+	second.expectEnd(mqtt.SessionTakenOver)
+	watcher.expectMessage("will", "c", 1)
+	watcher.quiet()
 }
 
 // TestWillSurvivesARestart stops the broker while the client is connected.

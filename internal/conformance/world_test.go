@@ -27,7 +27,12 @@ const patience = 5 * time.Second
 // world is a broker on a store, with one listener for clients without
 // certificates. Policies allow what is not denied.
 type world struct {
-	t      testing.TB
+	t testing.TB
+	*state
+}
+
+// state is what all of a world's tests share.
+type state struct {
 	files  vfs.FS
 	change []func(*broker.Config)
 	log    *logBuffer
@@ -44,7 +49,7 @@ type world struct {
 // configuration, at each start.
 func newWorld(t testing.TB, change ...func(*broker.Config)) *world {
 	t.Helper()
-	w := &world{t: t, files: vfs.NewMem(), change: change, log: new(logBuffer), denials: new(denials)}
+	w := &world{t, &state{files: vfs.NewMem(), change: change, log: new(logBuffer), denials: new(denials)}}
 	w.start()
 	t.Cleanup(func() {
 		w.stop()
@@ -56,11 +61,7 @@ func newWorld(t testing.TB, change ...func(*broker.Config)) *world {
 }
 
 // in returns the world for a subtest, whose failures are then its own.
-func (w *world) in(t testing.TB) *world {
-	in := *w
-	in.t = t
-	return &in
-}
+func (w *world) in(t testing.TB) *world { return &world{t, w.state} }
 
 // restart stops the broker, closes the store, and starts both on the same files.
 func (w *world) restart() {
