@@ -19,9 +19,12 @@ import (
 // webSocketTime is how long a connection over WebSocket may last, as on AWS IoT.
 const webSocketTime = 24 * time.Hour
 
-// speaks reports whether a subprotocol is MQTT's: the standard's, which a client
-// must offer [MQTT-6.0.0-3], or the one that older clients do.
-func speaks(subprotocol string) bool { return subprotocol == "mqtt" || subprotocol == "mqttv3.1" }
+// subprotocol is what a client must offer [MQTT-6.0.0-3].
+const subprotocol = "mqtt"
+
+// speaks reports whether a name is the subprotocol, or the one that older clients
+// offer.
+func speaks(name string) bool { return name == subprotocol || name == "mqttv3.1" }
 
 // ServeWebSocket upgrades a request to a WebSocket connection and has MQTT served
 // on it, in a goroutine of its own, for at most 24 hours. Whom p names has been
@@ -48,7 +51,11 @@ func (b *Broker) ServeWebSocket(w http.ResponseWriter, r *http.Request, p Peer) 
 	if addr, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		p.Source = addr.Addr().Unmap()
 	}
-	upgrader := ws.HTTPUpgrader{Timeout: b.limits.WriteTimeout, Protocol: speaks} // answers the chosen one [MQTT-6.0.0-4]
+	chosen := speaks
+	if slices.Contains(offered, subprotocol) { // [MQTT-6.0.0-4], wherever it stands
+		chosen = func(name string) bool { return name == subprotocol }
+	}
+	upgrader := ws.HTTPUpgrader{Timeout: b.limits.WriteTimeout, Protocol: chosen}
 	nc, buffered, _, err := upgrader.Upgrade(r, w)
 	if err != nil {
 		if nc != nil {
