@@ -208,15 +208,15 @@ func (c *client) expectEnd(codes ...mqtt.ReasonCode) {
 	}
 }
 
-// settle is how long a packet that must not come is given to come after all.
-const settle = 10 * time.Millisecond
+// settle gives a packet that must not come the time to come after all.
+func (c *client) settle() { time.Sleep(10 * time.Millisecond) }
 
 // quiet checks that nothing has been sent that has not been read. What a
 // publisher was acknowledged before has then been sent.
 func (c *client) quiet() {
 	c.t.Helper()
 	c.ping()
-	time.Sleep(settle)
+	c.settle()
 	c.ping()
 }
 
