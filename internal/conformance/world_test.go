@@ -211,7 +211,6 @@ func (w *world) must(err error) {
 type denials struct {
 	mu     sync.Mutex
 	denied map[string]bool
-	since  uint64 // generation
 }
 
 // longReason is why something is denied, longer than small packets.
