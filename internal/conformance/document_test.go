@@ -140,6 +140,10 @@ no longer has, with the test that shows it. The tests are in
 document is written from them, and a test fails when a statement that binds a broker
 has none.
 
+The packet codec is also compared with Eclipse Paho's, on random packets and on
+changed ones: ` + "`internal/mqtt/differential_test.go`" + ` (3.1.1) and
+` + "`compat/differential_test.go`" + ` (5.0).
+
 The middle column is our summary of what is tested, not the standard's wording. Where
 the standard leaves the choice to the server:
 

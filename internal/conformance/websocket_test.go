@@ -78,15 +78,18 @@ func (s *socket) expect(want mqtt.Type) []byte {
 			}
 			return packet
 		}
-		frame, err := ws.ReadFrame(s.in)
-		switch {
-		case err != nil:
-			s.t.Fatalf("waiting for %v: %v", want, err)
-		case frame.Header.OpCode == ws.OpBinary, frame.Header.OpCode == ws.OpContinuation:
-			s.packets = append(s.packets, frame.Payload...)
-		default:
-			s.t.Fatalf("waiting for %v: a frame of kind %#x with %q", want, frame.Header.OpCode, frame.Payload)
+		header, err := ws.ReadHeader(s.in)
+		if err != nil || header.Length > 1<<20 {
+			s.t.Fatalf("waiting for %v: a frame of %d bytes: %v", want, header.Length, err)
 		}
+		payload := make([]byte, header.Length)
+		if _, err := io.ReadFull(s.in, payload); err != nil {
+			s.t.Fatal(err)
+		}
+		if header.OpCode != ws.OpBinary && header.OpCode != ws.OpContinuation {
+			s.t.Fatalf("waiting for %v: a frame of kind %#x with %q", want, header.OpCode, payload)
+		}
+		s.packets = append(s.packets, payload...)
 	}
 }
 

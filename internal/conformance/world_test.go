@@ -33,7 +33,7 @@ type world struct {
 
 // state is what all of a world's tests share.
 type state struct {
-	files  vfs.FS
+	files  *vfs.MemFS
 	change []func(*broker.Config)
 	log    *logBuffer
 
@@ -49,7 +49,7 @@ type state struct {
 // configuration, at each start.
 func newWorld(t testing.TB, change ...func(*broker.Config)) *world {
 	t.Helper()
-	w := &world{t, &state{files: vfs.NewMem(), change: change, log: new(logBuffer), denials: new(denials)}}
+	w := &world{t, &state{files: vfs.NewCrashableMem(), change: change, log: new(logBuffer), denials: new(denials)}}
 	w.start()
 	t.Cleanup(func() {
 		w.stop()
@@ -67,6 +67,15 @@ func (w *world) in(t testing.TB) *world { return &world{t, w.state} }
 func (w *world) restart() {
 	w.t.Helper()
 	w.stop()
+	w.start()
+}
+
+// cutPower loses all that has not been synced, and starts again from what is left.
+func (w *world) cutPower() {
+	w.t.Helper()
+	left := w.files.CrashClone(vfs.CrashCloneCfg{})
+	w.stop()
+	w.files = left
 	w.start()
 }
 
@@ -177,7 +186,6 @@ func (w *world) must(err error) {
 type denials struct {
 	mu     sync.Mutex
 	denied map[string]bool
-	since  uint64 // generation
 }
 
 // longReason is why something is denied, longer than small packets.
