@@ -14,41 +14,61 @@ type delivery struct {
 	ids    []uint32 // of the subscriptions that matched
 }
 
-// frame is an encoded PUBLISH that deliveries share.
+// frame is a PUBLISH, encoded for one version of MQTT, whose bytes deliveries
+// share. It holds nothing else of its message, so that a queue of frames keeps
+// only what it will send.
 type frame struct {
 	packet   []byte
-	packetID int // offset of the packet identifier; 0 at QoS 0
-
-	message *iot.Message
-	delivery
-	version mqtt.Version
-	expires time.Time // zero: never
-	encoded time.Time // when the expiry interval was right; only with expires
+	packetID uint32 // offset of the packet identifier; 0 at QoS 0
+	size     uint32 // of the message, as a session's queue counts it
+	topic    string
+	qos      byte
+	version  mqtt.Version
+	expires  time.Time // zero: never
+	encoded  time.Time // when the expiry interval was right; only with expires
 }
 
 // encode returns m as a PUBLISH for subscribers of one version. now is for the
 // expiry interval: from it the time is taken that m has spent here [MQTT-3.3.2-6].
-func encode(m *iot.Message, v mqtt.Version, d delivery, now time.Time) *frame {
-	f := &frame{message: m, delivery: d, version: v}
-	if f.expires = expiry(m); !f.expires.IsZero() {
-		f.encoded = now
+func encode(m *iot.Message, v mqtt.Version, d delivery, now time.Time) frame {
+	f := frame{topic: m.Topic, qos: d.qos, version: v, size: uint32(messageSize(m)), expires: expiry(m)}
+	p := mqtt.Publish{
+		QoS: d.qos, Retain: d.retain, Topic: []byte(m.Topic), Payload: m.Payload,
+		Properties: m.Properties, SubscriptionIDs: d.ids,
 	}
-	f.packet = f.append(make([]byte, 0, 16+len(m.Topic)+len(m.Payload)), now, m.Topic, 0)
-	f.packetID = mqtt.PublishPacketIDOffset(f.packet)
+	if !f.expires.IsZero() {
+		f.encoded = now
+		f.writeExpiry(&p, now)
+	}
+	f.packet = mqtt.AppendPublish(make([]byte, 0, 16+len(m.Topic)+len(m.Payload)), v, &p)
+	f.packetID = uint32(mqtt.PublishPacketIDOffset(f.packet))
 	return f
 }
 
-// append appends the PUBLISH with the given topic and alias.
-func (f *frame) append(dst []byte, now time.Time, topic string, alias uint16) []byte {
-	p := mqtt.Publish{
-		QoS: f.qos, Retain: f.retain, Topic: []byte(topic), Payload: f.message.Payload, TopicAlias: alias,
-		Properties: f.message.Properties, SubscriptionIDs: f.ids,
+// writeExpiry sets what is left of the expiry interval.
+func (f *frame) writeExpiry(p *mqtt.Publish, now time.Time) {
+	if f.version != mqtt.V5 || p.Properties == nil {
+		return
 	}
-	if !f.expires.IsZero() && f.version == mqtt.V5 {
-		forwarded := *f.message.Properties
-		left := uint32(max(0, f.expires.Sub(now)) / time.Second)
-		forwarded.MessageExpiry = &left
-		p.Properties = &forwarded
+	forwarded := *p.Properties
+	left := uint32(max(0, f.expires.Sub(now)) / time.Second)
+	forwarded.MessageExpiry = &left
+	p.Properties = &forwarded
+}
+
+// appendAs appends the PUBLISH with another topic alias, without its topic when
+// the alias stands for that already, and with the expiry interval of now.
+func (f *frame) appendAs(dst []byte, now time.Time, alias uint16, known bool) []byte {
+	var p mqtt.Publish
+	if err := p.Decode(f.packet, f.version); err != nil {
+		return append(dst, f.packet...) // it was encoded here: there is no error
+	}
+	p.TopicAlias = alias
+	if known {
+		p.Topic = nil
+	}
+	if !f.expires.IsZero() {
+		f.writeExpiry(&p, now)
 	}
 	return mqtt.AppendPublish(dst, f.version, &p)
 }

@@ -23,13 +23,13 @@ func (o *outbound) resume(last, sent uint64, guessed, waiting bool) {
 
 // queued takes a message that is durable in the session's queue. One that finds
 // no room is read from the store when there is.
-func (o *outbound) queued(number uint64, f *frame) {
+func (o *outbound) queued(number uint64, f frame) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.load.last = max(o.load.last, number)
 	switch {
 	case o.refuses || o.closed || o.behind:
-	case o.fits(f):
+	case o.fits(&f):
 		o.admit(pending{frame: f, number: number})
 	default:
 		o.behind, o.load.at = true, number
@@ -45,8 +45,8 @@ func (o *outbound) admit(p pending) {
 	switch {
 	case err != nil:
 		go o.conn.interrupt(err)
-	case !o.mayReceive(who, p.message.Topic), o.tooLarge(p.frame):
-		o.giveUp(p.number, p.message)
+	case !o.mayReceive(who, p.topic), o.tooLarge(&p.frame):
+		o.giveUp(p.number, p.size)
 	default:
 		o.push(p)
 	}
@@ -54,11 +54,11 @@ func (o *outbound) admit(p pending) {
 
 // giveUp takes a message out of the session's queue that the client will not
 // get. The writer tells the store, for whoever delivers must not wait.
-func (o *outbound) giveUp(number uint64, m *iot.Message) {
+func (o *outbound) giveUp(number uint64, size uint32) {
 	if number == 0 || !o.conn.session.durable {
 		return
 	}
-	o.conn.session.settled(1, messageSize(m))
+	o.conn.session.settled(1, int64(size))
 	o.givenUp = append(o.givenUp, number)
 }
 
@@ -116,7 +116,7 @@ func (o *outbound) loaded(batch []iot.Delivery, last uint64) {
 		if d.Released {
 			o.load.at = d.Number + 1
 			pubrel := o.appendPubrel(nil, packetID(d.Number), mqtt.Success)
-			o.push(pending{frame: &frame{packet: pubrel, message: d.Message}, number: d.Number, released: true})
+			o.push(pending{frame: frame{packet: pubrel, size: uint32(messageSize(d.Message))}, number: d.Number, released: true})
 			continue
 		}
 		f := encode(d.Message, o.conn.version, delivery{qos: d.QoS, retain: d.Retain, ids: d.SubscriptionIDs}, now)

@@ -62,7 +62,7 @@ type outbound struct {
 
 // pending is a delivery that waits. Its number is 0 at QoS 0.
 type pending struct {
-	*frame
+	frame
 	number uint64
 	dup    bool // it was sent before, perhaps
 	// released is a PUBREL in the place of the message: the client has it.
@@ -110,10 +110,10 @@ func (o *outbound) deliver(who *identity, f *frame) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch {
-	case o.refuses || o.closed || !o.mayReceive(who, f.message.Topic):
+	case o.refuses || o.closed || !o.mayReceive(who, f.topic):
 	case o.tooLarge(f):
 	case o.fits(f):
-		p := pending{frame: f}
+		p := pending{frame: *f}
 		if f.qos > 0 {
 			o.number++
 			p.number = o.number
@@ -273,7 +273,7 @@ func (o *outbound) take(dst []byte) (packets []byte, more bool) {
 	}
 	now := time.Time{}
 	for o.next < len(o.queue) && o.sendable() {
-		p := o.queue[o.next]
+		p := &o.queue[o.next]
 		if len(dst) > 0 && len(dst)+len(p.packet) > chunkSize {
 			break
 		}
@@ -300,22 +300,23 @@ func (o *outbound) take(dst []byte) (packets []byte, more bool) {
 }
 
 // append appends a delivery, unless its message has expired while it waited.
-func (o *outbound) append(dst []byte, p pending, now time.Time) []byte {
+func (o *outbound) append(dst []byte, p *pending, now time.Time) []byte {
 	if p.released {
-		o.window.add(p.number, released, uint32(messageSize(p.message)))
+		o.window.add(p.number, released, p.size)
 		return append(dst, p.packet...)
 	}
 	if p.expired(now) && !o.begun(p) {
 		o.conn.b.metrics.droppedExpired.Inc()
-		o.giveUp(p.number, p.message)
+		o.giveUp(p.number, p.size)
 		return dst
 	}
-	at := len(dst)
+	at, offset := len(dst), p.packetID
 	switch {
 	case o.aliasMax > 0:
-		dst = o.appendAliased(dst, p.frame, now)
+		dst = o.appendAliased(dst, &p.frame, now)
+		offset = uint32(mqtt.PublishPacketIDOffset(dst[at:]))
 	case p.stale(now):
-		dst = p.frame.append(dst, now, p.message.Topic, 0)
+		dst = p.appendAs(dst, now, 0, false)
 	default:
 		dst = append(dst, p.packet...)
 	}
@@ -326,44 +327,37 @@ func (o *outbound) append(dst []byte, p pending, now time.Time) []byte {
 	if p.dup {
 		dst[at] |= 0x08 // [MQTT-3.3.1-1]
 	}
-	offset := p.packetID
-	if o.aliasMax > 0 {
-		offset = mqtt.PublishPacketIDOffset(dst[at:])
-	}
-	binary.BigEndian.PutUint16(dst[at+offset:], packetID(p.number))
+	binary.BigEndian.PutUint16(dst[at+int(offset):], packetID(p.number))
 	to := sentOnce
 	if p.qos == 2 {
 		to = sentTwice
 	}
-	o.window.add(p.number, to, uint32(messageSize(p.message)))
+	o.window.add(p.number, to, p.size)
 	return dst
 }
 
 // begun reports whether the delivery of a message has begun on an earlier
 // connection: then it goes on although the message has expired [MQTT-4.3.3-7].
 // Where nobody knows, that is assumed at QoS 2, where the client may wait for it.
-func (o *outbound) begun(p pending) bool { return p.dup && (p.qos == 2 || !o.load.guessed) }
+func (o *outbound) begun(p *pending) bool { return p.dup && (p.qos == 2 || !o.load.guessed) }
 
 // appendAliased appends a PUBLISH whose topic is a number where the client knows
 // it already, and gives it one where the client takes more [MQTT-3.1.2-26].
 func (o *outbound) appendAliased(dst []byte, f *frame, now time.Time) []byte {
-	topic, from := f.message.Topic, len(dst)
-	alias, known := o.aliases[topic]
-	if known {
-		return f.append(dst, now, "", alias)
-	}
-	if len(o.aliases) == o.aliasMax {
-		return f.append(dst, now, topic, 0)
+	from := len(dst)
+	alias, known := o.aliases[f.topic]
+	if known || len(o.aliases) == o.aliasMax {
+		return f.appendAs(dst, now, alias, known)
 	}
 	alias = uint16(len(o.aliases) + 1)
-	dst = f.append(dst, now, topic, alias)
+	dst = f.appendAs(dst, now, alias, false)
 	if most := o.conn.maxPacket; most > 0 && len(dst)-from > most {
-		return f.append(dst[:from], now, topic, 0) // the alias made it too large
+		return f.appendAs(dst[:from], now, 0, false) // the alias made it too large
 	}
 	if o.aliases == nil {
 		o.aliases = make(map[string]uint16)
 	}
-	o.aliases[topic] = alias
+	o.aliases[f.topic] = alias
 	return dst
 }
 

@@ -125,7 +125,7 @@ func (c *conn) deliverRetained(m *iot.Message, d delivery) error {
 		return err
 	}
 	if f := encode(m, c.version, d, time.Now()); !f.expired(time.Now()) {
-		c.out.deliver(who, f)
+		c.out.deliver(who, &f)
 	}
 	return nil
 }

@@ -64,11 +64,9 @@ func (b *Broker) Queued(q *iot.Queue) {
 		if t.Number == 0 || !ok {
 			continue
 		}
-		var f *frame
-		if c := s.(*session).conn.Load(); c != nil {
-			f = r.frame(c.version, delivery{qos: t.QoS, retain: t.Retain, ids: t.SubscriptionIDs})
-		}
-		s.(*session).queued(t.Number, f, size)
+		s.(*session).queued(t.Number, size, func(v mqtt.Version) frame {
+			return r.frame(v, delivery{qos: t.QoS, retain: t.Retain, ids: t.SubscriptionIDs})
+		})
 	}
 	r.reset()
 	b.routings.Put(r)
@@ -106,7 +104,7 @@ type routing struct {
 	now     time.Time
 	targets []target
 	index   map[*session]int // in targets, of sessions with several subscriptions
-	frames  [2][3][2]*frame  // by MQTT 5, QoS and RETAIN; without subscription identifiers
+	frames  [2][3][2]frame   // by MQTT 5, QoS and RETAIN; without subscription identifiers
 
 	visit         func(*session, subscription)
 	visitShare    func(string, *group)
@@ -204,10 +202,11 @@ func (r *routing) deliver(t *target) {
 		c.interrupt(err)
 		return
 	}
-	c.out.deliver(who, r.frame(c.version, t.delivery))
+	f := r.frame(c.version, t.delivery)
+	c.out.deliver(who, &f)
 }
 
-func (r *routing) frame(v mqtt.Version, d delivery) *frame {
+func (r *routing) frame(v mqtt.Version, d delivery) frame {
 	if v != mqtt.V5 {
 		d.ids = nil
 	}
@@ -222,7 +221,7 @@ func (r *routing) frame(v mqtt.Version, d delivery) *frame {
 		at[2] = 1
 	}
 	f := &r.frames[at[0]][at[1]][at[2]]
-	if *f == nil {
+	if f.packet == nil {
 		*f = encode(r.m, v, d, r.now)
 	}
 	return *f

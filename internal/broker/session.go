@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
+	"github.com/fieldline-iot/fieldline/internal/mqtt"
 )
 
 // session is what the broker knows of a client: from its CONNECT to the end of
@@ -178,16 +179,16 @@ func (s *session) unreleased() int {
 	return len(s.received)
 }
 
-// queued takes a message that is durable in the session's queue, and hands it to
-// the connection, if there is one.
-func (s *session) queued(number uint64, f *frame, size int64) {
+// queued takes a message that is durable in the session's queue, of a size in
+// bytes, and hands it to the connection, if there is one.
+func (s *session) queued(number uint64, size int64, encode func(mqtt.Version) frame) {
 	s.messages.Add(1)
 	s.bytes.Add(size)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.last = max(s.last, number)
 	if c := s.conn.Load(); c != nil {
-		c.out.queued(number, f)
+		c.out.queued(number, encode(c.version))
 	}
 }
 
