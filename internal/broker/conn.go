@@ -37,6 +37,7 @@ type conn struct {
 	in        input
 	arrived   time.Time // of the bytes in the input
 	incoming  mqtt.Publish
+	parcels   parcels
 	publishes decisions // about iot:Publish
 	inflow    inflow
 	visit     visit    // as lifecycle events tell of it
@@ -212,6 +213,7 @@ func (c *conn) next() ([]byte, error) {
 // fill waits for more bytes from the client.
 func (c *conn) fill() error {
 	c.noteProgress()
+	c.parcels = parcels{}
 	c.out.awaitRoom(c.interrupted)
 	c.nc.SetReadDeadline(c.deadline())
 	// Looked at after the deadline is set: either this sees the interrupt, or the

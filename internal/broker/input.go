@@ -38,6 +38,9 @@ func (in *input) next(maxPacket int) ([]byte, error) {
 	return packet, nil
 }
 
+// unread is how many bytes have come that next has not returned.
+func (in *input) unread() int { return in.end - in.start }
+
 // room returns where to read more bytes into. It invalidates packets.
 func (in *input) room() []byte {
 	n := copy(in.buf, in.buf[in.start:in.end])

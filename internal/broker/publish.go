@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"bytes"
 	"fmt"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
@@ -189,10 +188,12 @@ func (c *conn) receive(packetID uint16) (added bool, err error) {
 }
 
 func (c *conn) message(p *mqtt.Publish, v verdict, who *identity) *iot.Message {
-	return &iot.Message{
+	more := c.in.unread()
+	m := c.parcels.message(more)
+	*m = iot.Message{
 		Topic:      v.name(),
 		Rule:       v.rule,
-		Payload:    bytes.Clone(p.Payload),
+		Payload:    c.parcels.payload(p.Payload, more),
 		QoS:        p.QoS,
 		Retain:     p.Retain,
 		Dup:        p.Dup,
@@ -207,6 +208,7 @@ func (c *conn) message(p *mqtt.Publish, v verdict, who *identity) *iot.Message {
 			Device:    who.device,
 		},
 	}
+	return m
 }
 
 // pubrel handles a PUBREL: the client will not send the message again, and the
