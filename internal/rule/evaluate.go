@@ -23,7 +23,7 @@ type run struct {
 	engine  *Engine
 	rule    *compiled
 	message *iot.Message
-	env     *iotsql.Env
+	env     iotsql.Env
 	output  []byte // what the statement selected, or the error action's document
 	failing bool   // the error action is running
 }
@@ -66,8 +66,8 @@ func (e *Engine) evaluate(dst []iot.Effect, c *compiled, m *iot.Message) []iot.E
 	if logs {
 		c.logMatch(e, m)
 	}
-	r := &run{engine: e, rule: c, message: m, env: &iotsql.Env{Message: m, Account: e.cfg.Account}}
-	result, err := c.statement.Eval(r.env)
+	r := &run{engine: e, rule: c, message: m, env: iotsql.Env{Message: m, Account: e.cfg.Account}}
+	result, err := c.statement.Eval(&r.env)
 	if err != nil {
 		return r.fail(dst, []failure{{"SqlEvaluation", c.rule.SQL, fmt.Errorf("the statement: %w", err)}})
 	}

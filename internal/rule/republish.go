@@ -58,7 +58,7 @@ func (a *republishAction) name() string   { return "RepublishAction" }
 func (a *republishAction) target() string { return a.text }
 
 func (a *republishAction) apply(dst []iot.Effect, r *run) ([]iot.Effect, error) {
-	name, err := a.topic.Expand(r.env)
+	name, err := a.topic.Expand(&r.env)
 	if err != nil {
 		return dst, fmt.Errorf("topic %s: %w", a.text, err)
 	}

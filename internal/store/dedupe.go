@@ -24,6 +24,7 @@ type retransmissions struct {
 	hour    uint32 // since the epoch; never falls, even when the clock does
 	due     bool   // records of older hours are to be deleted
 	inBatch map[slot]publish
+	scratch []byte
 }
 
 // slot is where a publish is remembered.
@@ -42,8 +43,8 @@ func publishOf(c *iot.Commit) publish { return publish{c.PacketID, c.Digest} }
 
 func slotOf(c *iot.Commit) slot { return slot{c.Sender, c.PacketID % slotsPerSender} }
 
-func retransmitKey(hour uint32, s slot) []byte {
-	key := binary.BigEndian.AppendUint32([]byte{tableRetransmit}, hour)
+func retransmitKey(dst []byte, hour uint32, s slot) []byte {
+	key := binary.BigEndian.AppendUint32(append(dst, tableRetransmit), hour)
 	key = append(key, s.sender...)
 	return binary.BigEndian.AppendUint16(key, s.number)
 }
@@ -88,7 +89,7 @@ func (x *retransmissions) seen(e *engine, c *iot.Commit) (bool, error) {
 		return p == publishOf(c), nil
 	}
 	for _, hour := range [...]uint32{x.hour, max(x.hour, 1) - 1} {
-		value, err := e.get(retransmitKey(hour, s))
+		value, err := e.get(retransmitKey(nil, hour, s))
 		if errors.Is(err, iot.ErrNotFound) {
 			continue
 		}
@@ -108,8 +109,12 @@ func (x *retransmissions) seen(e *engine, c *iot.Commit) (bool, error) {
 func (x *retransmissions) remember(b *pebble.Batch, c *iot.Commit) {
 	s := slotOf(c)
 	x.inBatch[s] = publishOf(c)
-	value := binary.BigEndian.AppendUint16(make([]byte, 0, 10), c.PacketID)
-	b.Set(retransmitKey(x.hour, s), binary.BigEndian.AppendUint64(value, c.Digest), nil)
+	record := retransmitKey(x.scratch[:0], x.hour, s)
+	n := len(record)
+	record = binary.BigEndian.AppendUint16(record, c.PacketID)
+	record = binary.BigEndian.AppendUint64(record, c.Digest)
+	b.Set(record[:n], record[n:], nil)
+	x.scratch = record
 }
 
 // expire deletes the hours before the last one, once an hour.
