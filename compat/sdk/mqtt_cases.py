@@ -23,6 +23,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 
 PATIENCE = 30  # seconds that any one wait may take; no figure of speed
 QUIET = 0.3  # seconds in which what must not come would have come
@@ -474,5 +475,7 @@ def main(client):
     try:
         doomed(make, args) if args.doomed else CASES[args.case](make, args)
     except Failure as failure:
-        print(failure, file=sys.stderr)
-        sys.exit(1)
+        sys.exit(str(failure))
+    except Exception as error:  # a library's own, which does not say what was done
+        here = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == __file__][-1]
+        sys.exit(f"{type(error).__name__} in line {here.lineno}, {here.line}: {error}")
