@@ -1,0 +1,120 @@
+package compat
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"sync"
+	"time"
+
+	mqtt "github.com/eclipse/paho.mqtt.golang"
+)
+
+// errVanished keeps a library from connecting again after vanish.
+var errVanished = errors.New("the client has vanished")
+
+// line gives a library TLS connections that can be cut.
+type line struct {
+	config *tls.Config
+	addr   string
+	mu     sync.Mutex
+	conn   net.Conn
+	gone   bool
+}
+
+func (l *line) dial() (net.Conn, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.gone {
+		return nil, errVanished
+	}
+	conn, err := net.DialTimeout("tcp", l.addr, patience)
+	if err != nil {
+		return nil, err
+	}
+	l.conn = conn
+	secure := tls.Client(conn, l.config)
+	if err := secure.Handshake(); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return secure, nil
+}
+
+func (l *line) cut() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.gone = true
+	if l.conn != nil {
+		cut(l.conn)
+	}
+}
+
+// paho3 is paho.mqtt.golang, MQTT 3.1.1.
+type paho3 struct {
+	client mqtt.Client
+	line   *line
+	in     *mqttInbox
+}
+
+func openPaho3(b *mqttBroker, o mqttOptions, in *mqttInbox) mqttClient {
+	p := &paho3{line: &line{config: b.tls(), addr: b.addr}, in: in}
+	options := mqtt.NewClientOptions().AddBroker("ssl://" + b.addr).SetClientID(o.id).SetProtocolVersion(4).
+		SetCleanSession(!o.keep).SetKeepAlive(30 * time.Second).SetMaxReconnectInterval(time.Second).SetConnectTimeout(patience).
+		SetCustomOpenConnectionFn(func(*url.URL, mqtt.ClientOptions) (net.Conn, error) { return p.line.dial() }).
+		SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) {
+			in.add(mqttMessage{topic: m.Topic(), payload: string(m.Payload()), qos: m.Qos(), retain: m.Retained()})
+		})
+	if o.will != nil {
+		options.SetWill(o.will.topic, o.will.payload, o.will.qos, o.will.retain)
+	}
+	p.client = mqtt.NewClient(options)
+	return p
+}
+
+// done waits for the outcome of what was asked.
+func done(t mqtt.Token) error {
+	if !t.WaitTimeout(patience) {
+		return errors.New("no answer")
+	}
+	return t.Error()
+}
+
+func (p *paho3) connect() error {
+	token := p.client.Connect()
+	if err := done(token); err != nil {
+		return err
+	}
+	// The library tells of no session but the first connection's.
+	p.in.connected(token.(*mqtt.ConnectToken).SessionPresent())
+	return nil
+}
+
+func (p *paho3) subscribe(s mqttSubscription) error {
+	token := p.client.Subscribe(s.filter, s.qos, nil)
+	if err := done(token); err != nil {
+		return err
+	}
+	for _, granted := range token.(*mqtt.SubscribeToken).Result() { // its key lacks $share/group/
+		if granted != s.qos {
+			return fmt.Errorf("SUBACK says %d instead of QoS %d", granted, s.qos)
+		}
+	}
+	return nil
+}
+
+func (p *paho3) publish(m mqttMessage) error {
+	return done(p.client.Publish(m.topic, m.qos, m.retain, m.payload))
+}
+
+func (p *paho3) disconnect(bool) error {
+	p.client.Disconnect(250)
+	return nil
+}
+
+func (p *paho3) vanish() {
+	p.line.cut()
+	p.client.Disconnect(0)
+}
