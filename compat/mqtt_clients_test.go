@@ -22,6 +22,7 @@ func TestMQTTWithAWSIoTDeviceSDKForNode(t *testing.T)   { playAll(t, "mqtt_aws.m
 // playAll plays every case with a script in both versions, on one broker that is
 // restarted in the last of each.
 func playAll(t *testing.T, script string) {
+	t.Parallel()
 	b := mqttUp(t)
 	for _, version := range []int{3, 5} {
 		for _, name := range mqttCases(version) {

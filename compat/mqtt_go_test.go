@@ -183,6 +183,7 @@ func (p *mqttPlayer) nothing(why string) {
 }
 
 func TestMQTTWithPahoForGo(t *testing.T) {
+	t.Parallel()
 	b := mqttUp(t)
 	for _, library := range []mqttLibrary{{3, openPaho3}, {5, openPaho5}} {
 		for _, tt := range []struct {

@@ -48,7 +48,7 @@ class Published:
 
 
 class Client:
-    FEATURES = {3: {"qos2", "order"}, 5: {"qos2", "order", "identifiers", "server aliases"}}
+    FEATURES = {3: {"qos2"}, 5: {"qos2", "identifiers", "server aliases"}}
 
     def __init__(self, args, client_id, clean=True, will=None, aliases=0):
         self.args, self.clean, self.aliases = args, clean, aliases
