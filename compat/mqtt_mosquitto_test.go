@@ -72,11 +72,16 @@ func (m *mosquittoTools) listen(id, format string, args ...string) *mosquittoSub
 	// Into a pipe mosquitto_sub holds its lines back; stdbuf has it write them.
 	args = append([]string{"-o0", need(m.t, "mosquitto_sub")}, m.login(id, append(args, "-d", "-F", "got "+format))...)
 	s := &mosquittoSub{m, exec.Command(need(m.t, "stdbuf"), args...), new(buffer)}
-	s.cmd.Stdout = s.out
+	s.cmd.Stdout, s.cmd.Stderr = s.out, s.out
 	if err := s.cmd.Start(); err != nil {
 		m.t.Fatal(err)
 	}
-	m.t.Cleanup(func() { s.end(syscall.SIGKILL) })
+	m.t.Cleanup(func() {
+		s.end(syscall.SIGKILL)
+		if m.t.Failed() {
+			m.t.Logf("%s:\n%s", id, s.out)
+		}
+	})
 	m.eventually("the subscription of "+id, func() bool { return strings.Contains(s.out.String(), "Subscribed (") })
 	return s
 }
@@ -238,11 +243,18 @@ func (m *mosquittoTools) acrossRestart() {
 
 func (m *mosquittoTools) properties() {
 	topic := m.id + "/request"
-	sub := m.listen("sub", "%p %C %D %E %F %P %R %S", "-q", "1", "-t", topic, "-D", "subscribe", "subscription-identifier", "77")
+	sub := m.listen("sub", "%p %C %D %F %P %R %S %E", "-q", "1", "-t", topic, "-D", "subscribe", "subscription-identifier", "77")
 	m.pub("pub", "-q", "1", "-t", topic, "-m", "{}", "-D", "publish", "content-type", "application/json", "-D", "publish", "correlation-data", "c0",
 		"-D", "publish", "message-expiry-interval", "600", "-D", "publish", "payload-format-indicator", "1", "-D", "publish", "response-topic", "re/ply",
 		"-D", "publish", "user-property", "unit", "K", "-D", "publish", "user-property", "unit", "C")
-	sub.gets("{} application/json c0 600 1 unit:K unit:C re/ply 77")
+	m.eventually("the request", func() bool { return len(sub.got()) > 0 })
+	got, left, _ := strings.Cut(sub.got()[0], " 77 ")
+	if got != "{} application/json c0 1 unit:K unit:C re/ply" {
+		m.t.Errorf("the request came as %q", sub.got())
+	}
+	if left, err := strconv.Atoi(left); err != nil || left < 590 || left > 600 {
+		m.t.Errorf("the Message Expiry Interval of 600 came as %q", sub.got())
+	}
 	aliased := m.listen("aliased", "%t %p", "-q", "1", "-t", m.id+"/alias")
 	m.pub("pub", "-q", "1", "-t", m.id+"/alias", "-m", "again", "--repeat", "5", "-D", "publish", "topic-alias", "1")
 	aliased.gets(slices.Repeat([]string{m.id + "/alias again"}, 5)...)

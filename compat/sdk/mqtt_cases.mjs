@@ -268,6 +268,7 @@ async function expire(make, { id }, pub) {
   await away.connect();
   await away.subscribe(topic, 1);
   await away.disconnect();
+  await away.inbox.settle(); // what is on its way when it leaves is sent again, however late
   await pub.publish(topic, "short", 1, { expiry: 1 });
   await pub.publish(topic, "long", 1, { expiry: 600 });
   await pub.publish(topic, "ever", 1);
