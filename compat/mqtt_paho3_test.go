@@ -106,7 +106,20 @@ func (p *paho3) subscribe(s mqttSubscription) error {
 }
 
 func (p *paho3) publish(m mqttMessage) error {
-	return done(p.client.Publish(m.topic, m.qos, m.retain, m.payload))
+	err := done(p.client.Publish(m.topic, m.qos, m.retain, m.payload))
+	var broken *net.OpError
+	if m.qos == 0 || !errors.As(err, &broken) {
+		return err
+	}
+	// The library has it in its store: it sends it again on the next connection,
+	// before anything later, and does not say when it is acknowledged.
+	for end := time.Now().Add(patience); !p.client.IsConnectionOpen(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			return err
+		}
+	}
+	time.Sleep(500 * time.Millisecond)
+	return nil
 }
 
 func (p *paho3) disconnect(bool) error {

@@ -6,6 +6,7 @@ import queue
 import mqtt_cases
 from awscrt import auth, mqtt, mqtt5
 from awsiot import mqtt5_client_builder, mqtt_connection_builder
+from mqtt_play import PATIENCE, Failure, Inbox, Message, check
 
 
 class Published:
@@ -20,7 +21,7 @@ class Three:
     """MQTT 3.1.1."""
 
     def __init__(self, args, client_id, clean=True, will=None, aliases=0):
-        self.inbox, self.sessions = mqtt_cases.Inbox(), []
+        self.inbox, self.sessions = Inbox(), []
         options = {
             "endpoint": args.host,
             "port": args.port,
@@ -42,27 +43,27 @@ class Three:
         self.client.on_message(self.on_message)
 
     def on_message(self, topic, payload, dup, qos, retain, **_):
-        self.inbox.add(mqtt_cases.Message(topic, bytes(payload), int(qos), retain, {}))
+        self.inbox.add(Message(topic, bytes(payload), int(qos), retain, {}))
 
     def connect(self):
-        self.sessions.append(self.client.connect().result(mqtt_cases.PATIENCE)["session_present"])
+        self.sessions.append(self.client.connect().result(PATIENCE)["session_present"])
         return self.sessions[-1]
 
     def subscribe(self, pattern, qos):
-        granted = self.client.subscribe(pattern, mqtt.QoS(qos))[0].result(mqtt_cases.PATIENCE)
-        mqtt_cases.check(granted["qos"] == qos, f"SUBACK for {pattern} at QoS {qos} says {granted['qos']}")
+        granted = self.client.subscribe(pattern, mqtt.QoS(qos))[0].result(PATIENCE)
+        check(granted["qos"] == qos, f"SUBACK for {pattern} at QoS {qos} says {granted['qos']}")
 
     def unsubscribe(self, pattern):
-        self.client.unsubscribe(pattern)[0].result(mqtt_cases.PATIENCE)
+        self.client.unsubscribe(pattern)[0].result(PATIENCE)
 
     def start(self, topic, payload, qos, retain=False):
         return Published(self.client.publish(topic, payload, mqtt.QoS(qos), retain)[0])
 
     def publish(self, topic, payload, qos, retain=False):
-        self.start(topic, payload, qos, retain).future.result(mqtt_cases.PATIENCE)
+        self.start(topic, payload, qos, retain).future.result(PATIENCE)
 
     def disconnect(self):
-        self.client.disconnect().result(mqtt_cases.PATIENCE)
+        self.client.disconnect().result(PATIENCE)
 
 
 def packet(topic, payload, qos, retain=False, properties=None):
@@ -98,7 +99,7 @@ class Five:
     """MQTT 5."""
 
     def __init__(self, args, client_id, clean=True, will=None, aliases=0):
-        self.inbox, self.sessions, self.events = mqtt_cases.Inbox(), [], queue.Queue()
+        self.inbox, self.sessions, self.events = Inbox(), [], queue.Queue()
         self.aliases, self.offered, self.topics = aliases, 0, {}
         behaviour = mqtt5.ClientSessionBehaviorType
         connect = {"client_id": client_id, "keep_alive_interval_sec": 30}
@@ -141,14 +142,14 @@ class Five:
 
     def on_publish(self, data):
         received = data.publish_packet
-        self.inbox.add(mqtt_cases.Message(received.topic, bytes(received.payload or b""), int(received.qos), received.retain, unpack(received)))
+        self.inbox.add(Message(received.topic, bytes(received.payload or b""), int(received.qos), received.retain, unpack(received)))
 
     def wait(self, event, what):
         try:
-            got = self.events.get(timeout=mqtt_cases.PATIENCE)
+            got = self.events.get(timeout=PATIENCE)
         except queue.Empty:
-            raise mqtt_cases.Failure(f"waited in vain for {what}") from None
-        mqtt_cases.check(got == event, f"instead of {what} there came {got!r}")
+            raise Failure(f"waited in vain for {what}") from None
+        check(got == event, f"instead of {what} there came {got!r}")
 
     def connect(self):
         self.client.start()
@@ -159,12 +160,12 @@ class Five:
         one = mqtt5.Subscription(
             topic_filter=pattern, qos=mqtt5.QoS(qos), retain_as_published=retain_as_published, retain_handling_type=mqtt5.RetainHandlingType(retain_handling)
         )
-        suback = self.client.subscribe(mqtt5.SubscribePacket([one], subscription_identifier=identifier)).result(mqtt_cases.PATIENCE)
-        mqtt_cases.check(suback.reason_codes == [qos], f"SUBACK for {pattern} at QoS {qos} says {suback.reason_codes}")
+        suback = self.client.subscribe(mqtt5.SubscribePacket([one], subscription_identifier=identifier)).result(PATIENCE)
+        check(suback.reason_codes == [qos], f"SUBACK for {pattern} at QoS {qos} says {suback.reason_codes}")
 
     def unsubscribe(self, pattern):
-        unsuback = self.client.unsubscribe(mqtt5.UnsubscribePacket([pattern])).result(mqtt_cases.PATIENCE)
-        mqtt_cases.check(unsuback.reason_codes == [0], f"UNSUBACK for {pattern} says {unsuback.reason_codes}")
+        unsuback = self.client.unsubscribe(mqtt5.UnsubscribePacket([pattern])).result(PATIENCE)
+        check(unsuback.reason_codes == [0], f"UNSUBACK for {pattern} says {unsuback.reason_codes}")
 
     def start(self, topic, payload, qos, retain=False, **properties):
         if self.offered:
@@ -172,9 +173,9 @@ class Five:
         return Published(self.client.publish(packet(topic, payload, qos, retain, properties)))
 
     def publish(self, topic, payload, qos, retain=False, **properties):
-        done = self.start(topic, payload, qos, retain, **properties).future.result(mqtt_cases.PATIENCE)
+        done = self.start(topic, payload, qos, retain, **properties).future.result(PATIENCE)
         if qos:
-            mqtt_cases.check(done.puback.reason_code in (0, 16), f"PUBACK for {topic} says {done.puback.reason_code}")
+            check(done.puback.reason_code in (0, 16), f"PUBACK for {topic} says {done.puback.reason_code}")
 
     def aliased(self):
         """How many publications went to a topic that had one before: the library's own aliases do not show."""

@@ -5,6 +5,7 @@ import threading
 
 import mqtt_cases
 import paho.mqtt.client as paho
+from mqtt_play import PATIENCE, Failure, Inbox, Message, check
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -52,7 +53,7 @@ class Client:
 
     def __init__(self, args, client_id, clean=True, will=None, aliases=0):
         self.args, self.clean, self.aliases = args, clean, aliases
-        self.inbox, self.sessions = mqtt_cases.Inbox(), []
+        self.inbox, self.sessions = Inbox(), []
         self.changed = threading.Condition()
         self.answers, self.published = {}, set()
         self.offered = self.aliases_received = 0
@@ -84,8 +85,8 @@ class Client:
 
     def wait(self, key, what):
         with self.changed:
-            if not self.changed.wait_for(lambda: key in self.answers, mqtt_cases.PATIENCE):
-                raise mqtt_cases.Failure(f"waited in vain for {what}")
+            if not self.changed.wait_for(lambda: key in self.answers, PATIENCE):
+                raise Failure(f"waited in vain for {what}")
             return self.answers.pop(key)
 
     def on_connect(self, _client, _user, flags, code, properties):
@@ -106,11 +107,11 @@ class Client:
         topic = message.topic
         alias = getattr(message.properties, "TopicAlias", None)
         if alias is not None:
-            mqtt_cases.check(1 <= alias <= self.aliases, f"the broker used alias {alias} of {self.aliases}")
+            check(1 <= alias <= self.aliases, f"the broker used alias {alias} of {self.aliases}")
             self.aliases_received += 1
             topic = self.inbound.setdefault(alias, topic) if not topic else topic
             self.inbound[alias] = topic
-        self.inbox.add(mqtt_cases.Message(topic, message.payload, message.qos, message.retain, unpack(message.properties)))
+        self.inbox.add(Message(topic, message.payload, message.qos, message.retain, unpack(message.properties)))
 
     def connect(self):
         options = {}
@@ -123,7 +124,7 @@ class Client:
         self.client.connect(self.args.host, self.args.port, 30, **options)
         self.client.loop_start()
         code = self.wait("connect", "CONNACK")
-        mqtt_cases.check(not code.is_failure, f"the broker refused the connection: {code}")
+        check(not code.is_failure, f"the broker refused the connection: {code}")
         return self.sessions[-1]
 
     def subscribe(self, pattern, qos, identifier=None, retain_handling=0, retain_as_published=False):
@@ -136,7 +137,7 @@ class Client:
         else:
             _, mid = self.client.subscribe(pattern, qos)
         (code,) = self.wait(mid, f"SUBACK for {pattern}")
-        mqtt_cases.check(code.value == qos, f"SUBACK for {pattern} at QoS {qos} says {code}")
+        check(code.value == qos, f"SUBACK for {pattern} at QoS {qos} says {code}")
 
     def unsubscribe(self, pattern):
         _, mid = self.client.unsubscribe(pattern)
@@ -156,8 +157,8 @@ class Client:
     def publish(self, topic, payload, qos, retain=False, **properties):
         published = self.start(topic, payload, qos, retain, **properties)
         with self.changed:
-            done = self.changed.wait_for(published.done, mqtt_cases.PATIENCE)
-        mqtt_cases.check(done, f"waited in vain for the acknowledgement of a message at QoS {qos} to {topic}")
+            done = self.changed.wait_for(published.done, PATIENCE)
+        check(done, f"waited in vain for the acknowledgement of a message at QoS {qos} to {topic}")
 
     def aliased(self):
         return self.aliased_sent
