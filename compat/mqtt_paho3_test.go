@@ -10,6 +10,7 @@ import (
 	"time"
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
+	"github.com/eclipse/paho.mqtt.golang/packets"
 )
 
 // errVanished keeps a library from connecting again after vanish.
@@ -52,6 +53,37 @@ func (l *line) cut() {
 	}
 }
 
+// released is the library's store, and knows which messages of QoS 2 came again
+// before the broker had released their packet ids. The library hands those over once
+// more and leaves it to us to drop them [MQTT-4.3.3-10].
+type released struct {
+	mqtt.Store
+	mu    sync.Mutex
+	again map[uint16]int // copies to drop, by packet id
+}
+
+func (r *released) Put(key string, packet packets.ControlPacket) {
+	if publish, ok := packet.(*packets.PublishPacket); ok && publish.Qos == 2 && key[0] == 'i' {
+		if _, unreleased := r.Store.Get(key).(*packets.PublishPacket); unreleased {
+			r.mu.Lock()
+			r.again[publish.MessageID]++
+			r.mu.Unlock()
+		}
+	}
+	r.Store.Put(key, packet)
+}
+
+// drop says whether a message is such a copy.
+func (r *released) drop(m mqtt.Message) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if m.Qos() != 2 || !m.Duplicate() || r.again[m.MessageID()] == 0 {
+		return false
+	}
+	r.again[m.MessageID()]--
+	return true
+}
+
 // paho3 is paho.mqtt.golang, MQTT 3.1.1.
 type paho3 struct {
 	client mqtt.Client
@@ -61,11 +93,14 @@ type paho3 struct {
 
 func openPaho3(b *mqttBroker, o mqttOptions, in *mqttInbox) mqttClient {
 	p := &paho3{line: &line{config: b.tls(), addr: b.addr}, in: in}
+	store := &released{Store: mqtt.NewMemoryStore(), again: make(map[uint16]int)}
 	options := mqtt.NewClientOptions().AddBroker("ssl://" + b.addr).SetClientID(o.id).SetProtocolVersion(4).
-		SetCleanSession(!o.keep).SetKeepAlive(30 * time.Second).SetMaxReconnectInterval(time.Second).SetConnectTimeout(patience).
+		SetCleanSession(!o.keep).SetKeepAlive(30 * time.Second).SetMaxReconnectInterval(time.Second).SetConnectTimeout(patience).SetStore(store).
 		SetCustomOpenConnectionFn(func(*url.URL, mqtt.ClientOptions) (net.Conn, error) { return p.line.dial() }).
 		SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) {
-			in.add(mqttMessage{topic: m.Topic(), payload: string(m.Payload()), qos: m.Qos(), retain: m.Retained()})
+			if !store.drop(m) {
+				in.add(mqttMessage{topic: m.Topic(), payload: string(m.Payload()), qos: m.Qos(), retain: m.Retained()})
+			}
 		})
 	if o.will != nil {
 		options.SetWill(o.will.topic, o.will.payload, o.will.qos, o.will.retain)

@@ -182,6 +182,8 @@ func (p *paho5) publish(m mqttMessage) error {
 			}
 		case err != nil:
 			return err
+		case response.ReasonCode == packets.PubcompPacketIdentifierNotFound && m.qos == 2:
+			return nil // of a PUBREL that was sent again: no error during recovery
 		case response.ReasonCode >= 0x80:
 			return fmt.Errorf("the acknowledgement says %#x", response.ReasonCode)
 		default:
