@@ -50,13 +50,29 @@ type mqttOptions struct {
 type mqttInbox struct {
 	mu       sync.Mutex
 	messages []mqttMessage
-	sessions []bool // what each connection found, as far as the library tells
+	sessions []bool          // what each connection found, as far as the library tells
+	doubts   map[string]bool // topics and payloads that the library may have published twice
 }
 
 func (i *mqttInbox) add(m mqttMessage) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.messages = append(i.messages, m)
+}
+
+func (i *mqttInbox) doubt(m mqttMessage) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.doubts == nil {
+		i.doubts = make(map[string]bool)
+	}
+	i.doubts[m.topic+" "+m.payload] = true
+}
+
+func (i *mqttInbox) doubtful(topic, payload string) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.doubts[topic+" "+payload]
 }
 
 func (i *mqttInbox) connected(session bool) {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
@@ -59,17 +60,26 @@ func (l *line) cut() {
 type released struct {
 	mqtt.Store
 	mu    sync.Mutex
-	again map[uint16]int // copies to drop, by packet id
+	open  map[uint16]bool // packet ids that are not released
+	again map[uint16]int  // copies to drop, by packet id
 }
 
 func (r *released) Put(key string, packet packets.ControlPacket) {
-	if publish, ok := packet.(*packets.PublishPacket); ok && publish.Qos == 2 && key[0] == 'i' {
-		if _, unreleased := r.Store.Get(key).(*packets.PublishPacket); unreleased {
-			r.mu.Lock()
-			r.again[publish.MessageID]++
-			r.mu.Unlock()
+	r.mu.Lock()
+	switch packet := packet.(type) {
+	case *packets.PublishPacket:
+		if packet.Qos == 2 && key[0] == 'i' {
+			if r.open[packet.MessageID] {
+				r.again[packet.MessageID]++
+			}
+			r.open[packet.MessageID] = true
+		}
+	case *packets.PubrelPacket:
+		if key[0] == 'i' {
+			delete(r.open, packet.MessageID)
 		}
 	}
+	r.mu.Unlock()
 	r.Store.Put(key, packet)
 }
 
@@ -89,13 +99,15 @@ type paho3 struct {
 	client mqtt.Client
 	line   *line
 	in     *mqttInbox
+	ups    atomic.Int32 // connections made
 }
 
 func openPaho3(b *mqttBroker, o mqttOptions, in *mqttInbox) mqttClient {
 	p := &paho3{line: &line{config: b.tls(), addr: b.addr}, in: in}
-	store := &released{Store: mqtt.NewMemoryStore(), again: make(map[uint16]int)}
+	store := &released{Store: mqtt.NewMemoryStore(), open: make(map[uint16]bool), again: make(map[uint16]int)}
 	options := mqtt.NewClientOptions().AddBroker("ssl://" + b.addr).SetClientID(o.id).SetProtocolVersion(4).
 		SetCleanSession(!o.keep).SetKeepAlive(30 * time.Second).SetMaxReconnectInterval(time.Second).SetConnectTimeout(patience).SetStore(store).
+		SetOnConnectHandler(func(mqtt.Client) { p.ups.Add(1) }).
 		SetCustomOpenConnectionFn(func(*url.URL, mqtt.ClientOptions) (net.Conn, error) { return p.line.dial() }).
 		SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) {
 			if !store.drop(m) {
@@ -109,10 +121,12 @@ func openPaho3(b *mqttBroker, o mqttOptions, in *mqttInbox) mqttClient {
 	return p
 }
 
+var errNoAnswer = errors.New("no answer")
+
 // done waits for the outcome of what was asked.
 func done(t mqtt.Token) error {
 	if !t.WaitTimeout(patience) {
-		return errors.New("no answer")
+		return errNoAnswer
 	}
 	return t.Error()
 }
@@ -140,20 +154,27 @@ func (p *paho3) subscribe(s mqttSubscription) error {
 	return nil
 }
 
+// publish doubts a message of QoS 2 that lives through two connections: the library
+// sends it again even after PUBREL, and so it may come twice.
 func (p *paho3) publish(m mqttMessage) error {
+	before := p.ups.Load()
 	err := done(p.client.Publish(m.topic, m.qos, m.retain, m.payload))
-	var broken *net.OpError
-	if m.qos == 0 || !errors.As(err, &broken) {
+	if err != nil && (m.qos == 0 || errors.Is(err, errNoAnswer) || errors.Is(err, mqtt.ErrNotConnected)) {
 		return err
 	}
-	// The library has it in its store: it sends it again on the next connection,
-	// before anything later, and does not say when it is acknowledged.
-	for end := time.Now().Add(patience); !p.client.IsConnectionOpen(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(end) {
-			return err
+	if err != nil {
+		// It could not be written, but the library has it in its store: it sends it on
+		// the next connection and does not say when it is acknowledged.
+		for end := time.Now().Add(patience); !p.client.IsConnectionOpen() || p.ups.Load() == before; time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(end) {
+				return err
+			}
 		}
+		time.Sleep(500 * time.Millisecond)
 	}
-	time.Sleep(500 * time.Millisecond)
+	if m.qos == 2 && p.ups.Load() != before {
+		p.in.doubt(m)
+	}
 	return nil
 }
 
