@@ -24,6 +24,7 @@ type line struct {
 	mu     sync.Mutex
 	conn   net.Conn
 	gone   bool
+	dials  atomic.Int32 // attempts to connect
 }
 
 func (l *line) dial() (net.Conn, error) {
@@ -32,6 +33,7 @@ func (l *line) dial() (net.Conn, error) {
 	if l.gone {
 		return nil, errVanished
 	}
+	l.dials.Add(1)
 	conn, err := net.DialTimeout("tcp", l.addr, patience)
 	if err != nil {
 		return nil, err
@@ -99,7 +101,6 @@ type paho3 struct {
 	client mqtt.Client
 	line   *line
 	in     *mqttInbox
-	ups    atomic.Int32 // connections made
 }
 
 func openPaho3(b *mqttBroker, o mqttOptions, in *mqttInbox) mqttClient {
@@ -107,7 +108,6 @@ func openPaho3(b *mqttBroker, o mqttOptions, in *mqttInbox) mqttClient {
 	store := &released{Store: mqtt.NewMemoryStore(), open: make(map[uint16]bool), again: make(map[uint16]int)}
 	options := mqtt.NewClientOptions().AddBroker("ssl://" + b.addr).SetClientID(o.id).SetProtocolVersion(4).
 		SetCleanSession(!o.keep).SetKeepAlive(30 * time.Second).SetMaxReconnectInterval(time.Second).SetConnectTimeout(patience).SetStore(store).
-		SetOnConnectHandler(func(mqtt.Client) { p.ups.Add(1) }).
 		SetCustomOpenConnectionFn(func(*url.URL, mqtt.ClientOptions) (net.Conn, error) { return p.line.dial() }).
 		SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) {
 			if !store.drop(m) {
@@ -157,7 +157,7 @@ func (p *paho3) subscribe(s mqttSubscription) error {
 // publish doubts a message of QoS 2 that lives through two connections: the library
 // sends it again even after PUBREL, and so it may come twice.
 func (p *paho3) publish(m mqttMessage) error {
-	before := p.ups.Load()
+	before := p.line.dials.Load()
 	err := done(p.client.Publish(m.topic, m.qos, m.retain, m.payload))
 	if err != nil && (m.qos == 0 || errors.Is(err, errNoAnswer) || errors.Is(err, mqtt.ErrNotConnected)) {
 		return err
@@ -165,14 +165,14 @@ func (p *paho3) publish(m mqttMessage) error {
 	if err != nil {
 		// It could not be written, but the library has it in its store: it sends it on
 		// the next connection and does not say when it is acknowledged.
-		for end := time.Now().Add(patience); !p.client.IsConnectionOpen() || p.ups.Load() == before; time.Sleep(10 * time.Millisecond) {
+		for end := time.Now().Add(patience); !p.client.IsConnectionOpen() || p.line.dials.Load() == before; time.Sleep(10 * time.Millisecond) {
 			if time.Now().After(end) {
 				return err
 			}
 		}
 		time.Sleep(500 * time.Millisecond)
 	}
-	if m.qos == 2 && p.ups.Load() != before {
+	if m.qos == 2 && p.line.dials.Load() != before {
 		p.in.doubt(m)
 	}
 	return nil
