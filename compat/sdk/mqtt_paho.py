@@ -96,7 +96,7 @@ class Client:
         self.answer("connect", code)
 
     def on_publish(self, _client, _user, mid, code, _properties):
-        if code.is_failure:
+        if code.is_failure and code.value != 0x92:  # of a PUBREL that was sent again: no error during recovery
             print(f"publication {mid} was refused: {code}", flush=True)
             return
         with self.changed:
