@@ -149,8 +149,8 @@ func codes5(codes []mqtt.ReasonCode) []byte {
 	return all
 }
 
-// paho5 writes down the fields of paho's packets in the same way.
-func paho5(packet *packets.ControlPacket) string {
+// theirs5 writes down the fields of paho's packets in the same way.
+func theirs5(packet *packets.ControlPacket) string {
 	f := new(fields)
 	ack := func(id uint16, code byte, p *packets.Properties) {
 		fmt.Fprintf(f, "%v %d %d", mqtt.Type(packet.Type), id, code)

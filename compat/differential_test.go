@@ -26,7 +26,7 @@ func TestPaho5DecodesWhatWeEncode(t *testing.T) {
 		if err != nil {
 			t.Fatalf("paho refuses % x, which is %s: %v", packet, ours5(p), err)
 		}
-		if got, want := paho5(theirs), ours5(p); got != want {
+		if got, want := theirs5(theirs), ours5(p); got != want {
 			t.Fatalf("% x\nwe encode    %s\npaho decodes %s", packet, want, got)
 		}
 		if c, ok := p.(*mqtt.Connect); ok && c.Will != nil && c.Will.Properties != nil {
@@ -71,7 +71,7 @@ func TestPaho5AcceptsWhatWeAccept(t *testing.T) {
 		if err != nil {
 			t.Fatalf("we accept % x as %s, paho does not: %v", packet, ours5(p), err)
 		}
-		if got, want := paho5(theirs), ours5(p); got != want {
+		if got, want := theirs5(theirs), ours5(p); got != want {
 			t.Fatalf("% x\nwe decode    %s\npaho decodes %s", packet, want, got)
 		}
 	}

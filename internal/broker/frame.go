@@ -51,7 +51,7 @@ func (f *frame) writeExpiry(p *mqtt.Publish, now time.Time) {
 		return
 	}
 	forwarded := *p.Properties
-	left := uint32(max(0, f.expires.Sub(now)) / time.Second)
+	left := uint32((max(0, f.expires.Sub(now)) + time.Second - 1) / time.Second) // less each whole second
 	forwarded.MessageExpiry = &left
 	p.Properties = &forwarded
 }
