@@ -197,3 +197,24 @@ func TestSharedSubscriptionsGetNoRetainedMessages(t *testing.T) {
 	c.subscribe("$share/g/t", 1)
 	c.quiet()
 }
+
+// TestSharedBesideItsOwn has a session with both kinds of subscription: it gets
+// its own copy, and its share (§4.8.2).
+func TestSharedBesideItsOwn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, change := range []func(*mqtt.Connect){func(*mqtt.Connect) {}, resume} {
+		c, pub := w.connect(mqtt.V5, "c", change), w.connect(mqtt.V5, "pub")
+		c.subscribe("t", 1)
+		c.subscribe("$share/g/t", 1)
+		c.subscribe("$share/h/+", 1)
+		for qos := range byte(2) {
+			pub.publish("t", "x", qos)
+			for range 3 {
+				c.expectMessage("t", "x", qos)
+			}
+			c.quiet()
+		}
+		c.disconnect()
+	}
+}
