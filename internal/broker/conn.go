@@ -184,7 +184,7 @@ func (c *conn) disconnect(packet []byte) error {
 	}
 	if d.SessionExpiry != nil {
 		if c.expiry == 0 && *d.SessionExpiry > 0 {
-			return &mqtt.Error{Code: mqtt.ProtocolError, Reason: "a session that ends with its connection cannot be prolonged [MQTT-3.14.2-2]"}
+			return &mqtt.Error{Code: mqtt.ProtocolError, Reason: "a session that ends with its connection cannot be prolonged (§3.14.2.2.2)"}
 		}
 		c.expiry = c.b.grantExpiry(&mqtt.Connect{Version: c.version, SessionExpiry: *d.SessionExpiry})
 	}

@@ -88,7 +88,7 @@ func (c *conn) sendRetained(sub iot.Subscription) error {
 	}
 	var failed error
 	err := c.b.cfg.Sessions.Retained(sub.Filter, func(m *iot.Message) bool {
-		d := delivery{qos: min(m.QoS, sub.QoS), retain: true} // [MQTT-3.3.1-8]
+		d := delivery{qos: min(m.QoS, sub.QoS), retain: true} // [MQTT311-3.3.1-8]
 		if sub.ID != 0 {
 			d.ids = []uint32{sub.ID}
 		}
