@@ -194,18 +194,20 @@ func (i *Ingest) push(batch []*iot.Commit) {
 	}
 }
 
-// deliver routes a commit's messages and releases its acknowledgement.
+// deliver releases a commit's acknowledgement and routes its messages. The
+// acknowledgement goes first: connections write when this goroutine pauses, the
+// last one told before the others, and it is subscribers who wait.
 func (i *Ingest) deliver(c *iot.Commit) {
 	if c.Duplicate {
 		i.metrics.duplicates.Inc()
-	} else {
-		i.route(c)
-		if i.cfg.Observe != nil {
-			i.cfg.Observe(c)
-		}
+	} else if i.cfg.Observe != nil {
+		i.cfg.Observe(c)
 	}
 	if c.Receipt != nil {
 		c.Receipt.Committed(c.Slot, nil)
+	}
+	if !c.Duplicate {
+		i.route(c)
 	}
 }
 
