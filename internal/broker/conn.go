@@ -82,6 +82,9 @@ func newConn(b *Broker, nc net.Conn, p Peer, connectBy time.Time) *conn {
 		done:        make(chan struct{}),
 	}
 	c.acks.conn, c.out.conn = c, c
+	now := b.elapsed(time.Now())
+	c.traffic.begin(now)
+	c.out.traffic.begin(now)
 	return c
 }
 
@@ -222,7 +225,9 @@ func (c *conn) fill() error {
 	n, err := c.nc.Read(c.in.room())
 	c.in.filled(n)
 	c.arrived = time.Now()
+	c.traffic.mark(c.b.elapsed(c.arrived))
 	c.traffic.bytes.Add(uint64(n))
+	c.b.metrics.receivedBytes.Add(float64(n))
 	switch {
 	case n > 0:
 		return c.holdBack(c.inflow.received(c.arrived, &c.b.limits, n))
@@ -280,7 +285,11 @@ func (c *conn) leave(err error) {
 	}
 	c.noteProgress()
 	if c.connected {
-		c.b.tell(c.session.lane, c.b.presence.disconnected(&c.visit, err, time.Now()))
+		now := time.Now()
+		c.b.departures.note(c.clientID, Departure{
+			Since: c.since, At: now, Reason: err.Error(), Remote: c.peer.Remote, Certificate: c.peer.Certificate,
+		})
+		c.b.tell(c.session.lane, c.b.presence.disconnected(&c.visit, err, now))
 	}
 	c.part(err)
 }
@@ -332,7 +341,6 @@ func (c *conn) report(err error) {
 	}
 	c.b.metrics.connections.Dec()
 	c.b.online.Add(-1)
-	c.b.departures.note(c.clientID, Departure{At: time.Now(), Reason: err.Error(), Remote: c.peer.Remote})
 	c.b.metrics.disconnected(err)
 	c.log.LogAttrs(context.Background(), slog.LevelInfo, "client disconnected",
 		slog.String("reason", err.Error()), slog.Duration("after", time.Since(c.since).Round(time.Millisecond)))
