@@ -35,7 +35,7 @@ func (s sight) Rules() []iot.RuleStatus { return s.rules.Statuses() }
 func (s *Server) insight() awsapi.Insight {
 	return awsapi.Insight{
 		Status:      s.status,
-		Clients:     s.clients,
+		Clients:     s.clients(),
 		Connections: s.store.Connections,
 		Rules:       s.rules.Statuses,
 		Logs:        s.functionLines,
@@ -53,22 +53,4 @@ func (s *Server) status() awsapi.Status {
 		Clients: s.broker.Connected(), Connections: s.WebSocketClients(),
 		OldestSeq: s.store.OldestSeq(), LastSeq: s.store.LastSeq(),
 	}
-}
-
-func (s *Server) clients() []awsapi.Client {
-	var list []awsapi.Client
-	for _, c := range s.broker.Clients() {
-		if !c.Connected {
-			continue
-		}
-		filters := []string{}
-		for _, sub := range c.Subscriptions {
-			filters = append(filters, sub.Filter)
-		}
-		list = append(list, awsapi.Client{
-			ClientID: c.ClientID, Thing: c.Thing, Remote: c.Remote, Since: c.Since,
-			CertificateID: c.CertificateID, Version: c.Version, Subscriptions: filters,
-		})
-	}
-	return list
 }
