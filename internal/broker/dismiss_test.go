@@ -191,7 +191,24 @@ func TestClientThatComesBackWhileItsSessionIsEnded(t *testing.T) {
 	if err := <-dismissed; err != nil {
 		t.Errorf("the first operator: %v", err)
 	}
+	back.ping() // CONNACK leaves before all is in its place
 	if info, err := h.Client("c"); err != nil || !info.Connected || len(info.Subscriptions) != 0 {
 		t.Errorf("the new session: %+v, %v", info, err)
+	}
+}
+
+// TestFarewellIsOneThatItsPacketMayCarry: CONNACK has fewer codes than DISCONNECT.
+func TestFarewellIsOneThatItsPacketMayCarry(t *testing.T) {
+	for _, why := range []error{errShuttingDown, newDismissal(false, false)} {
+		c := &conn{version: mqtt.V5}
+		connack, err := mqtt.DecodeConnack(c.farewell(why), mqtt.V5)
+		if err != nil || connack.Code != mqtt.ServerUnavailable {
+			t.Errorf("before CONNACK, %v: %v, %v", why, connack.Code, err)
+		}
+		c.connected = true
+		disconnect, err := mqtt.DecodeDisconnect(c.farewell(why), mqtt.V5)
+		if err != nil || disconnect.Code == mqtt.ServerUnavailable {
+			t.Errorf("afterwards, %v: %v, %v", why, disconnect.Code, err)
+		}
 	}
 }

@@ -249,6 +249,7 @@ func TestCensus(t *testing.T) {
 	until(t, "it has left", func() bool { info, _ := h.Client("waits"); return !info.Expires.IsZero() })
 	stays := h.dial()
 	stays.connect(stay("stays"))
+	stays.ping()
 	reader.subscribe(mqtt.Subscription{Filter: "t", QoS: 1})
 	m := &iot.Message{Topic: "t", QoS: 1, Payload: []byte("hello")}
 	h.Route(m, nil)

@@ -63,6 +63,7 @@ func TestClientIsSeenFromItsConnectToItsLeaving(t *testing.T) {
 	}
 	back := h.dial()
 	back.connect(stay("pump"))
+	back.ping() // CONNACK leaves before all is in its place
 	if info, err := h.Client("pump"); err != nil || !info.Connected || info.Left == nil || info.Received.Messages != 0 {
 		t.Errorf("back: %+v, %v", info, err)
 	}
@@ -71,6 +72,32 @@ func TestClientIsSeenFromItsConnectToItsLeaving(t *testing.T) {
 	clean.expectClosed()
 	if info, err := h.Client("guest"); err != nil || info.Connected || info.Persistent || info.Left == nil || info.Left.Reason != errGoodbye.Error() {
 		t.Errorf("a client that left for good: %+v, %v", info, err)
+	}
+}
+
+// TestClientIsToldWhatItsQueueHadNoRoomFor: once, and only that.
+func TestClientIsToldWhatItsQueueHadNoRoomFor(t *testing.T) {
+	h := start(t, func(cfg *Config) { cfg.Limits.SessionMessages = 1 })
+	c := h.dial()
+	c.connect(stay("c"))
+	c.subscribe(mqtt.Subscription{Filter: "t", QoS: 1})
+	leave := func(c *client) {
+		c.nc.Close()
+		until(t, "it has left", func() bool { info, _ := h.Client("c"); return !info.Expires.IsZero() })
+	}
+	leave(c)
+	for range 3 {
+		queue(h, &iot.Message{Topic: "t", QoS: 1, Payload: []byte("hello")})
+	}
+	if info, err := h.Client("c"); err != nil || info.Stored != 1 || info.StoredBytes != 6 || info.Dropped != 2 {
+		t.Errorf("away: %+v, %v", info, err)
+	}
+	for _, want := range []string{"2 messages were dropped, for the session's queue was full", ""} {
+		back := h.dial()
+		if connack := back.connect(stay("c")); connack.ReasonString != want {
+			t.Errorf("CONNACK says %q, want %q", connack.ReasonString, want)
+		}
+		leave(back)
 	}
 }
 

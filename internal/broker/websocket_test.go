@@ -113,6 +113,9 @@ func TestWebSocketClientTalksWithOthers(t *testing.T) {
 		if info.ClientID != "page" || info.Remote != "192.0.2.1:1234" || info.AccessKey != operator.Principal || info.CertificateID != "" { // httptest's
 			t.Errorf("the broker knows the client as %+v", info)
 		}
+		if !strings.Contains(h.log.String(), "client=page remote=192.0.2.1:1234 version=5.0 access_key=AKIAEXAMPLE") {
+			t.Errorf("the log does not say whose key it is:\n%s", h.log)
+		}
 		c.write(mqtt.AppendDisconnect(nil, mqtt.V5, &mqtt.Disconnect{}))
 		c.expectClosed()
 		if p.status != ws.StatusNormalClosure {
