@@ -1,7 +1,10 @@
 package server
 
 import (
+	"math"
+
 	"github.com/fieldline-iot/fieldline/internal/awsapi"
+	"github.com/fieldline-iot/fieldline/internal/broker"
 	"github.com/fieldline-iot/fieldline/internal/httpapi"
 	"github.com/fieldline-iot/fieldline/internal/iot"
 )
@@ -13,10 +16,7 @@ type sight struct{ *Server }
 // id.
 func (s sight) Online() map[string]httpapi.Presence {
 	online := make(map[string]httpapi.Presence)
-	for _, c := range s.broker.Clients() {
-		if !c.Connected {
-			continue
-		}
+	for _, c := range s.broker.ClientsAfter("", math.MaxInt, broker.OnlyConnected) {
 		name := c.Thing
 		if name == "" {
 			name = c.ClientID
