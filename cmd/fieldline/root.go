@@ -29,7 +29,7 @@ reading is pushed live to browsers.`,
 	root.AddCommand(
 		upCommand(std), envCommand(t), thingCommand(t), deviceCommand(), pubCommand(t), subCommand(t),
 		watchCommand(t), getCommand(t), sqlCommand(), ruleCommand(t), functionCommand(t), certCommand(t), policyCommand(t),
-		connectionsCommand(t), logsCommand(t), loginCommand(t), doctorCommand(t),
+		clientsCommand(t), connectionsCommand(t), logsCommand(t), loginCommand(t), doctorCommand(t),
 	)
 	return root
 }

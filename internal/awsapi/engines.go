@@ -131,7 +131,7 @@ type Permissions interface {
 // the dashboard. Every function is needed.
 type Insight struct {
 	Status      func() Status
-	Clients     func() []Client
+	Clients     Clients
 	Connections func() ([]iot.Connection, error)
 	Rules       func() []iot.RuleStatus
 	// Logs returns the lines of a function from number from on.
@@ -147,6 +147,6 @@ type Insight struct {
 }
 
 func (i *Insight) complete() bool {
-	return i.Status != nil && i.Clients != nil && i.Connections != nil && i.Rules != nil &&
+	return i.Status != nil && i.Clients.complete() && i.Connections != nil && i.Rules != nil &&
 		i.Logs != nil && i.DeadLetters != nil && i.Login != nil && i.Listen != nil
 }

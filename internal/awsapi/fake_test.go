@@ -41,6 +41,7 @@ type memory struct {
 	published    []*iot.Message
 	publishErr   error
 	disconnected []string // client identifier, clean session, prevent will
+	asked        []string // of Clients
 }
 
 func newMemory() *memory {
@@ -377,9 +378,7 @@ func (m *memory) insight() Insight {
 				WebSocketAPIID: "fieldline", WebSocketURL: "ws://127.0.0.1:8080/prod", GatewayURL: "http://127.0.0.1:8080", GatewayAccess: GatewayOpen, LastSeq: 7,
 			}
 		},
-		Clients: func() []Client {
-			return []Client{{ClientID: "MyDevice001", Thing: "MyDevice001", Remote: "127.0.0.1:5000", Since: testNow(), Version: "3.1.1", Subscriptions: []string{}}}
-		},
+		Clients:     m.clients(),
 		Connections: func() ([]iot.Connection, error) { return nil, nil },
 		Rules:       func() []iot.RuleStatus { return nil },
 		Logs: func(function string, from uint64) ([]iot.LogLine, error) {

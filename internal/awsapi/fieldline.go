@@ -25,6 +25,8 @@ func (a *API) fieldlineOperations() []operation {
 	return []operation{
 		{"Status", "GET", "/fieldline/status", 200, a.status},
 		{"Clients", "GET", "/fieldline/clients", 200, a.clients},
+		{"Client", "GET", "/fieldline/clients/{clientId}", 200, a.client},
+		{"Kick", "DELETE", "/fieldline/clients/{clientId}", 200, a.kick},
 		{"Connections", "GET", "/fieldline/connections", 200, a.connections},
 		{"Rules", "GET", "/fieldline/rules", 200, a.ruleStatuses},
 		{"Logs", "GET", "/fieldline/logs/{function}", 200, a.logs},
@@ -36,10 +38,6 @@ func (a *API) fieldlineOperations() []operation {
 
 func (a *API) status(context.Context, *request) (any, error) {
 	return a.cfg.Insight.Status(), nil
-}
-
-func (a *API) clients(context.Context, *request) (any, error) {
-	return listed(a.cfg.Insight.Clients()), nil
 }
 
 func (a *API) connections(context.Context, *request) (any, error) {

@@ -45,17 +45,6 @@ type Addresses struct {
 	Control     string `json:"control"`
 }
 
-// Client is one connected MQTT client, an element of GET /fieldline/clients.
-type Client struct {
-	ClientID      string    `json:"clientId"`
-	Thing         string    `json:"thing,omitempty"`
-	CertificateID string    `json:"certificateId,omitempty"`
-	Remote        string    `json:"remote"`  // host:port
-	Version       string    `json:"version"` // "3.1.1" or "5"
-	Since         time.Time `json:"since"`
-	Subscriptions []string  `json:"subscriptions"`
-}
-
 // DeadLetter is what could not be done, an element of
 // GET /fieldline/dead-letters?after=ID&limit=N.
 type DeadLetter struct {

@@ -219,7 +219,7 @@ func (b *Broker) authorize(who *iot.Principal, act policy.Action, topic string) 
 
 // refused counts a denial and logs it, a bounded number of times.
 func (c *conn) refused(act policy.Action, v verdict) {
-	c.b.metrics.denied.WithLabelValues(string(act)).Inc()
+	c.b.metrics.deny(act)
 	held, ok := c.denials.allow(time.Now(), 10)
 	if !ok {
 		return

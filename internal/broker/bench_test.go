@@ -32,10 +32,10 @@ func BenchmarkPublish(b *testing.B) {
 			packets := bytes.Repeat(mqtt.AppendPublish(nil, mqtt.V311, &p), batch)
 			c := newConn(h.Broker, &loopConn{packets: packets, reads: b.N/batch + 1}, Peer{Remote: "bench"}, time.Now().Add(time.Hour))
 			c.version, c.clientID, c.log, c.connected = mqtt.V311, "bench", h.cfg.Log, true
-			if err := h.clients.claim(c, c.connectBy); err != nil {
+			if _, err := c.refresh(); err != nil {
 				b.Fatal(err)
 			}
-			if _, err := c.refresh(); err != nil {
+			if err := h.clients.claim(c, c.connectBy); err != nil {
 				b.Fatal(err)
 			}
 			b.ReportAllocs()

@@ -143,6 +143,7 @@ type Broker struct {
 	connects connectRates
 	presence presence
 	order    maphash.Seed
+	began    time.Time
 
 	routings sync.Pool // of *routing
 	chunks   sync.Pool // of *[]byte, for writers
@@ -183,13 +184,14 @@ func New(cfg Config) (*Broker, error) {
 		shares:    shares{tree: topic.NewTree[string, *group](cfg.Strict), all: make(map[string]*group)},
 		clients:   clients{byID: make(map[string]*session)},
 		order:     maphash.MakeSeed(),
+		began:     time.Now(),
 	}
 	b.doors = b.newDoors()
 	b.arriving = make(chan struct{}, cfg.Limits.Arriving+len(b.doors)) // each door holds one while it waits
 	b.routings.New = func() any { return newRouting(b) }
 	b.chunks.New = func() any { chunk := make([]byte, 0, chunkSize); return &chunk }
 	var err error
-	if b.metrics, err = newMetrics(cfg.Metrics); err != nil {
+	if b.metrics, err = newMetrics(cfg.Metrics, b.takeCensus); err != nil {
 		return nil, err
 	}
 	return b, b.restoreSessions()

@@ -83,6 +83,9 @@ func newConn(b *Broker, nc net.Conn, p Peer, connectBy time.Time) *conn {
 		done:        make(chan struct{}),
 	}
 	c.acks.conn, c.out.conn = c, c
+	now := b.elapsed(time.Now())
+	c.traffic.begin(now)
+	c.out.traffic.begin(now)
 	return c
 }
 
@@ -224,7 +227,9 @@ func (c *conn) fill() error {
 	n, err := c.nc.Read(c.in.room())
 	c.in.filled(n)
 	c.arrived = time.Now()
+	c.traffic.mark(c.b.elapsed(c.arrived))
 	c.traffic.bytes.Add(uint64(n))
+	c.b.metrics.receivedBytes.Add(float64(n))
 	switch {
 	case n > 0:
 		return c.holdBack(c.inflow.received(c.arrived, &c.b.limits, n))
@@ -282,7 +287,11 @@ func (c *conn) leave(err error) {
 	}
 	c.noteProgress()
 	if c.connected {
-		c.b.tell(c.session.lane, c.b.presence.disconnected(&c.visit, err, time.Now()))
+		now := time.Now()
+		c.b.departures.note(c.clientID, Departure{
+			Since: c.since, At: now, Reason: err.Error(), Remote: c.peer.Remote, Certificate: c.peer.Certificate,
+		})
+		c.b.tell(c.session.lane, c.b.presence.disconnected(&c.visit, err, now))
 	}
 	c.part(err)
 }
@@ -299,7 +308,7 @@ func (c *conn) farewell(err error) []byte {
 	case !c.connected && c.version == mqtt.V311 && (told.Code == mqtt.MalformedPacket || told.Code == mqtt.ProtocolError):
 		return nil // no return code stands for that [MQTT311-3.2.2-6]
 	case !c.connected:
-		packet = mqtt.AppendConnack(nil, c.version, &mqtt.Connack{Code: told.Code, ReasonString: c.reason(told.Reason)})
+		packet = mqtt.AppendConnack(nil, c.version, &mqtt.Connack{Code: refusalCode(told.Code), ReasonString: c.reason(told.Reason)})
 	case c.version == mqtt.V5:
 		packet = mqtt.AppendDisconnect(nil, c.version, &mqtt.Disconnect{Code: told.Code, ReasonString: c.reason(told.Reason)})
 	}
@@ -307,6 +316,16 @@ func (c *conn) farewell(err error) []byte {
 		return nil
 	}
 	return packet
+}
+
+// refusalCode is a code that CONNACK may have: it has none for what ends a
+// connection that is made (MQTT 5.0 §3.2.2.2), and the client may try again.
+func refusalCode(code mqtt.ReasonCode) mqtt.ReasonCode {
+	switch code {
+	case mqtt.ServerShuttingDown, mqtt.SessionTakenOver, mqtt.AdministrativeAction:
+		return mqtt.ServerUnavailable
+	}
+	return code
 }
 
 // linger reads what the client has still sent until it closes, for a while.
@@ -334,7 +353,6 @@ func (c *conn) report(err error) {
 	}
 	c.b.metrics.connections.Dec()
 	c.b.online.Add(-1)
-	c.b.departures.note(c.clientID, Departure{At: time.Now(), Reason: err.Error(), Remote: c.peer.Remote})
 	c.b.metrics.disconnected(err)
 	c.log.LogAttrs(context.Background(), slog.LevelInfo, "client disconnected",
 		slog.String("reason", err.Error()), slog.Duration("after", time.Since(c.since).Round(time.Millisecond)))

@@ -115,7 +115,7 @@ func (c *conn) authorizeConnect(connect *mqtt.Connect) error {
 	}
 	decision := c.b.cfg.Authorizer.Authorize(&who.principal, policy.Connect, c.clientID)
 	if !decision.Allowed {
-		c.b.metrics.denied.WithLabelValues(string(policy.Connect)).Inc()
+		c.b.metrics.deny(policy.Connect)
 		return &mqtt.Error{Code: mqtt.NotAuthorized, Reason: fmt.Sprintf("client %q may not connect: %s", c.clientID, decision.Reason)}
 	}
 	if w := c.will(connect); w != nil {
@@ -146,8 +146,12 @@ func (c *conn) welcome(connect *mqtt.Connect, present bool, assigned string) err
 	if c.peer.Certificate != "" {
 		c.b.cfg.Connected(c.peer.Certificate, c.clientID)
 	}
-	c.log.Info("client connected", slog.String("version", c.version.String()),
-		slog.String("certificate", c.peer.Certificate), slog.Duration("keep_alive", c.keepAlive), slog.Bool("resumed", present))
+	who := slog.String("certificate", c.peer.Certificate)
+	if c.peer.Principal != "" {
+		who = slog.String("access_key", c.peer.Principal)
+	}
+	c.log.Info("client connected", slog.String("version", c.version.String()), who,
+		slog.Duration("keep_alive", c.keepAlive), slog.Bool("resumed", present))
 	return nil
 }
 

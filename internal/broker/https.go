@@ -201,7 +201,7 @@ func (b *Broker) mayHTTP(p Peer, who *iot.Principal, act policy.Action, name str
 	if decision.Allowed {
 		return nil
 	}
-	b.metrics.denied.WithLabelValues(string(act)).Inc()
+	b.metrics.deny(act)
 	err := fmt.Errorf("%s of %q: %w: %s", act, name, iot.ErrDenied, decision.Reason)
 	b.notice("https publish denied", p.Remote, err, slog.String("certificate", p.Certificate))
 	return err

@@ -42,7 +42,9 @@ func (b *Broker) watchSessions(ctx context.Context) {
 			if s.record.Ended.IsZero() {
 				s.record.Ended = now // the last process did not see its end
 			}
-			s.schedule(now)
+			if s.busy == nil {
+				s.schedule(now)
+			}
 		}
 	}
 	b.clients.mu.Unlock()
@@ -68,7 +70,9 @@ func (c *conn) open(connect *mqtt.Connect) (present bool, err error) {
 	c.expiry = c.b.grantExpiry(connect)
 	if !present {
 		s.id = c.b.lastSession.Add(1)
+		c.b.clients.mu.Lock() // of those who look at all sessions
 		s.durable = c.expiry != 0
+		c.b.clients.mu.Unlock()
 		s.record = iot.Session{ID: s.id, ClientID: c.clientID, Created: c.since}
 	}
 	s.record.Certificate, s.record.Policies = c.peer.Certificate, c.peer.Policies
@@ -133,7 +137,9 @@ func (c *conn) part(err error) {
 	if !c.connected || errors.Is(err, errGoodbye) {
 		s.record.Will = nil // [MQTT-3.1.2-10]
 	}
+	var done iot.Receipt
 	if d, ok := errors.AsType[*dismissal](err); ok {
+		done = d.done
 		if d.preventWill {
 			s.record.Will = nil
 		}
@@ -148,7 +154,7 @@ func (c *conn) part(err error) {
 	if ends {
 		s.unsubscribeAll()
 	}
-	c.b.settleSession(s, ends, will)
+	c.b.settleSession(s, ends, will, done)
 	c.b.clients.release(c, ends)
 }
 
@@ -194,7 +200,7 @@ func (s *session) schedule(now time.Time) {
 func (s *session) timeUp() {
 	l := &s.b.clients
 	l.mu.Lock()
-	if s.owner != nil || l.byID[s.clientID] != s || l.frozen {
+	if s.owner != nil || s.busy != nil || l.byID[s.clientID] != s || l.frozen {
 		l.mu.Unlock()
 		return
 	}
@@ -209,7 +215,7 @@ func (s *session) timeUp() {
 		s.unsubscribeAll()
 		s.b.cfg.Log.Info("session expired", "client", s.clientID)
 	}
-	s.b.settleSession(s, over, will)
+	s.b.settleSession(s, over, will, nil)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s.busy = nil
@@ -224,13 +230,14 @@ func (s *session) timeUp() {
 // it still has: its end has come.
 func (b *Broker) finish(s *session) {
 	s.unsubscribeAll()
-	b.settleSession(s, true, s.takeWill(time.Now(), true))
+	b.settleSession(s, true, s.takeWill(time.Now(), true), nil)
 }
 
 // settleSession stores what has become of a session without a connection, and
-// publishes its will, if that is given, together with it.
-func (b *Broker) settleSession(s *session, over bool, will *iot.Message) {
-	sub := iot.Submission{Lane: s.lane}
+// publishes its will, if that is given, together with it. The receipt, which may
+// be nil, learns when that is durable.
+func (b *Broker) settleSession(s *session, over bool, will *iot.Message, done iot.Receipt) {
+	sub := iot.Submission{Lane: s.lane, Receipt: done}
 	if s.saved && over {
 		sub.Effects = []iot.Effect{&iot.EndSession{ID: s.id}}
 	} else if s.saved {
@@ -238,13 +245,17 @@ func (b *Broker) settleSession(s *session, over bool, will *iot.Message) {
 	}
 	if over {
 		b.stored.Delete(s.id)
+		b.metrics.droppedOver.Add(float64(s.messages.Load()))
 	}
 	if will != nil && b.mayPublishWill(s, will) {
 		sub.Message = will
 		b.metrics.wills.Inc()
 	}
-	if sub.Message != nil || len(sub.Effects) > 0 {
+	switch {
+	case sub.Message != nil || len(sub.Effects) > 0:
 		b.cfg.Ingester.Submit(sub)
+	case done != nil:
+		done.Committed(0, nil)
 	}
 }
 
@@ -256,7 +267,7 @@ func (b *Broker) mayPublishWill(s *session, will *iot.Message) bool {
 		err = b.checkWill(&who.principal, will)
 	}
 	if err != nil {
-		b.metrics.denied.WithLabelValues(string(policy.Publish)).Inc()
+		b.metrics.deny(policy.Publish)
 		b.cfg.Log.Info("will not published", slog.String("client", s.clientID), slog.String("topic", will.Topic), slog.String("reason", err.Error()))
 	}
 	return err == nil

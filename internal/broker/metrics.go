@@ -21,15 +21,28 @@ type metrics struct {
 	delivered         [3]prometheus.Counter  // by QoS
 	failed            prometheus.Counter     // publishes that could not be made durable
 	discarded         [3]prometheus.Counter  // by QoS: beyond the publish rate
+	receivedBytes     prometheus.Counter
+	sentBytes         prometheus.Counter
 	dropped           *prometheus.CounterVec // reason
 	denied            *prometheus.CounterVec // action
+	denials           map[policy.Action]prometheus.Counter
 
 	wills prometheus.Counter
 
-	droppedFull, droppedLarge, droppedExpired, droppedSession prometheus.Counter
+	// Of dropped: why a subscriber does not get a message that it is entitled to, or
+	// that its subscription matched.
+	droppedFull    prometheus.Counter // no room in memory
+	droppedSession prometheus.Counter // no room in the session's durable queue
+	droppedLarge   prometheus.Counter // larger than the client takes
+	droppedExpired prometheus.Counter
+	droppedDenied  prometheus.Counter // the policies do not let it receive the topic
+	droppedAway    prometheus.Counter // QoS 0, and it is not connected
+	droppedEnded   prometheus.Counter // it waited, or came, as the connection ended
+	droppedOver    prometheus.Counter // it was in the queue of a session that ended
 }
 
-func newMetrics(to prometheus.Registerer) (*metrics, error) {
+// newMetrics registers the metrics; take counts what is there now.
+func newMetrics(to prometheus.Registerer, take func() census) (*metrics, error) {
 	received := counters("publishes_received_total", "Authorised publishes of clients, by QoS.", "qos")
 	delivered := counters("deliveries_total", "Messages queued for subscribers, by QoS.", "qos")
 	discarded := counters("publishes_discarded_total", "Publishes beyond a connection's rate that were not taken, by QoS.", "qos")
@@ -42,8 +55,11 @@ func newMetrics(to prometheus.Registerer) (*metrics, error) {
 		refused:           counter("connects_refused_total", "Connections that ended without an accepted CONNECT."),
 		disconnects:       counters("disconnects_total", "Connections that ended, by reason.", "reason"),
 		failed:            counter("publishes_failed_total", "Publishes that could not be made durable."),
+		receivedBytes:     counter("received_bytes_total", "Bytes of MQTT that came from clients."),
+		sentBytes:         counter("sent_bytes_total", "Bytes of MQTT that were sent to clients."),
 		wills:             counter("wills_published_total", "Wills that were published."),
 		dropped:           counters("deliveries_dropped_total", "Deliveries that were dropped, by reason.", "reason"),
+		denials:           make(map[policy.Action]prometheus.Counter),
 		denied:            counters("denied_total", "What policies refused, by action.", "action"),
 	}
 	for qos := range m.received {
@@ -53,18 +69,16 @@ func newMetrics(to prometheus.Registerer) (*metrics, error) {
 	for qos := range m.discarded {
 		m.discarded[qos] = discarded.WithLabelValues(fmt.Sprint(qos))
 	}
-	m.droppedFull = m.dropped.WithLabelValues("queue full")
-	m.droppedLarge = m.dropped.WithLabelValues("larger than the client takes")
-	m.droppedExpired = m.dropped.WithLabelValues("expired")
-	m.droppedSession = m.dropped.WithLabelValues("session queue full")
+	m.resolveDropped()
 	for _, act := range []policy.Action{policy.Connect, policy.Publish, policy.RetainPublish, policy.Subscribe, policy.Receive} {
-		m.denied.WithLabelValues(string(act))
+		m.denials[act] = m.denied.WithLabelValues(string(act))
 	}
 	if to == nil {
 		return m, nil
 	}
 	for _, c := range []prometheus.Collector{
 		m.connections, m.handshakeFailures, m.acceptsDelayed, m.refused, m.disconnects, received, discarded, delivered, m.failed, m.dropped, m.denied, m.wills,
+		m.receivedBytes, m.sentBytes, newGauges(take),
 	} {
 		if err := to.Register(c); err != nil {
 			return nil, fmt.Errorf("broker: metrics: %w", err)
@@ -73,12 +87,40 @@ func newMetrics(to prometheus.Registerer) (*metrics, error) {
 	return m, nil
 }
 
+// resolveDropped gives each reason of a drop its counter, for hot paths.
+func (m *metrics) resolveDropped() {
+	for _, r := range []struct {
+		counter *prometheus.Counter
+		reason  string
+	}{
+		{&m.droppedFull, "queue full"},
+		{&m.droppedSession, "session queue full"},
+		{&m.droppedLarge, "larger than the client takes"},
+		{&m.droppedExpired, "expired"},
+		{&m.droppedDenied, "not allowed to receive"},
+		{&m.droppedAway, "not connected"},
+		{&m.droppedEnded, "connection ended"},
+		{&m.droppedOver, "session ended"},
+	} {
+		*r.counter = m.dropped.WithLabelValues(r.reason)
+	}
+}
+
 func counter(name, help string) prometheus.Counter {
 	return prometheus.NewCounter(prometheus.CounterOpts{Name: "fieldline_broker_" + name, Help: help})
 }
 
 func counters(name, help, label string) *prometheus.CounterVec {
 	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "fieldline_broker_" + name, Help: help}, []string{label})
+}
+
+// deny counts what policies refused.
+func (m *metrics) deny(act policy.Action) {
+	if c, ok := m.denials[act]; ok {
+		c.Inc()
+	} else {
+		m.denied.WithLabelValues(string(act)).Inc()
+	}
 }
 
 // disconnected counts the end of a connection.

@@ -110,8 +110,9 @@ func (o *outbound) deliver(who *identity, f *frame) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch {
-	case o.refuses || o.closed || !o.mayReceive(who, f.topic):
-	case o.tooLarge(f):
+	case o.refuses || o.closed:
+		o.conn.b.metrics.droppedEnded.Inc()
+	case !o.mayReceive(who, f.topic), o.tooLarge(f):
 	case o.fits(f):
 		p := pending{frame: *f}
 		if f.qos > 0 {
@@ -149,6 +150,7 @@ func (o *outbound) tooLarge(f *frame) bool {
 // subscribed to. The caller holds the lock, which interrupt takes.
 func (o *outbound) overflow() {
 	o.refuses = true
+	o.conn.b.metrics.droppedFull.Inc()
 	go o.conn.interrupt(&mqtt.Error{Code: mqtt.QuotaExceeded, Reason: fmt.Sprintf(
 		"too slow: %d messages of %d bytes wait to be delivered", len(o.queue)-o.next, o.bytes)})
 }
@@ -161,6 +163,7 @@ func (o *outbound) mayReceive(who *identity, topic string) bool {
 		o.receives.remember(v)
 	}
 	if v.denied != nil {
+		o.conn.b.metrics.droppedDenied.Inc()
 		o.conn.refused(policy.Receive, v)
 	}
 	return v.denied == nil
@@ -174,7 +177,9 @@ func (o *outbound) push(p pending) {
 	}
 	o.queue = append(o.queue, p)
 	o.hold(len(p.packet))
-	o.conn.b.metrics.delivered[p.qos].Inc()
+	if !p.released {
+		o.conn.b.metrics.delivered[p.qos].Inc()
+	}
 }
 
 // hold counts what the queue holds more, or less, in bytes.
@@ -197,9 +202,17 @@ func (o *outbound) pop() {
 	}
 }
 
-// drop empties the queue.
+// drop empties the queue, for the connection ends. What is in the store as well is
+// not lost by that.
 func (o *outbound) drop() {
 	o.hold(-o.bytes)
+	lost := 0
+	for i := range o.queue[o.next:] {
+		if p := &o.queue[o.next+i]; p.number == 0 || !o.conn.session.durable {
+			lost++
+		}
+	}
+	o.conn.b.metrics.droppedEnded.Add(float64(lost))
 	o.queue, o.next = nil, 0
 }
 
@@ -266,27 +279,26 @@ func (o *outbound) write() {
 func (o *outbound) take(dst []byte) (packets []byte, more bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	now := time.Now()
+	o.traffic.mark(o.conn.b.elapsed(now))
 	dst = append(dst, o.answers...)
 	o.answers = o.answers[:0]
 	if cap(o.answers) > keepBuffer {
 		o.answers = nil
 	}
-	now := time.Time{}
 	for o.next < len(o.queue) && o.sendable() {
 		p := &o.queue[o.next]
 		if len(dst) > 0 && len(dst)+len(p.packet) > chunkSize {
 			break
-		}
-		if !p.expires.IsZero() && now.IsZero() {
-			now = time.Now()
 		}
 		dst = o.append(dst, p, now)
 		o.pop()
 	}
 	switch {
 	case len(dst) > 0:
-		o.conn.nc.SetWriteDeadline(time.Now().Add(o.patience()))
+		o.conn.nc.SetWriteDeadline(now.Add(o.patience()))
 		o.traffic.bytes.Add(uint64(len(dst)))
+		o.conn.b.metrics.sentBytes.Add(float64(len(dst)))
 	case len(o.givenUp) > 0, o.loadable():
 		more = true
 	default:

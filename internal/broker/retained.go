@@ -124,8 +124,12 @@ func (c *conn) deliverRetained(m *iot.Message, d delivery) error {
 	if err != nil {
 		return err
 	}
-	if f := encode(m, c.version, d, time.Now()); !f.expired(time.Now()) {
-		c.out.deliver(who, &f)
+	now := time.Now()
+	f := encode(m, c.version, d, now)
+	if f.expired(now) {
+		c.b.metrics.droppedExpired.Inc()
+		return nil
 	}
+	c.out.deliver(who, &f)
 	return nil
 }

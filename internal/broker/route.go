@@ -62,6 +62,7 @@ func (b *Broker) Queued(q *iot.Queue) {
 		t := &q.Targets[i]
 		s, ok := b.stored.Load(t.Session)
 		if t.Number == 0 || !ok {
+			b.metrics.droppedOver.Inc()
 			continue
 		}
 		s.(*session).queued(t.Number, size, func(v mqtt.Version) frame {
@@ -186,19 +187,32 @@ func (r *routing) addShare(_ string, g *group) {
 			}
 		}
 	}
-	m, ok := g.choose(func(m member) bool { return connected(m) && !m.queues(r.m.QoS) }, ready)
-	if ok {
+	queueing := false
+	m, ok := g.choose(func(m member) bool {
+		queues := m.queues(r.m.QoS)
+		queueing = queueing || queues
+		return !queues && connected(m)
+	}, ready)
+	switch {
+	case ok:
 		r.targets = append(r.targets, target{m.session, r.deliveryOf(m.subscription), g.key})
+	case !queueing: // else it was in a queue, or found no room there
+		r.b.metrics.droppedAway.Inc()
 	}
 }
 
 func (r *routing) deliver(t *target) {
 	c := t.session.conn.Load()
-	if c == nil || t.session.durable && t.qos > 0 {
-		return // not connected, or in its queue
+	switch {
+	case t.session.durable && t.qos > 0:
+		return // in its queue
+	case c == nil:
+		r.b.metrics.droppedAway.Inc()
+		return
 	}
 	who, err := c.identify()
 	if err != nil {
+		r.b.metrics.droppedEnded.Inc()
 		c.interrupt(err)
 		return
 	}

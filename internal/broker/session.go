@@ -24,7 +24,8 @@ type session struct {
 	clientID string
 	lane     *iot.Lane // the order of what the client sends
 
-	// Set when the session is opened, before others can find it.
+	// Set when the session is opened, before it is subscribed or connected; durable
+	// under the lock of clients.
 	id      uint64
 	durable bool
 
@@ -32,7 +33,7 @@ type session struct {
 	// end is over. It is guarded by the lock of clients, and so are record, saved
 	// and timer while there is no owner; while there is one they are its reader's.
 	owner  *conn
-	busy   chan struct{} // closed when the session's timer has done its work; nil while it has none
+	busy   chan struct{} // closed when its timer, or an operator, has done what it does to the session; nil otherwise
 	record iot.Session
 	saved  bool // the record is in the store
 	timer  *time.Timer

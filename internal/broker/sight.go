@@ -3,9 +3,8 @@ package broker
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
@@ -16,8 +15,9 @@ import (
 type ClientInfo struct {
 	ClientID      string
 	Connected     bool
-	Thing         string // the thing of that name; "" when there is none
-	CertificateID string // "" without one
+	Thing         string // the thing of that name; "" when there is none, or while not connected
+	CertificateID string // "" without one; of the last connection
+	AccessKey     string // of a signed WebSocket connection; "" otherwise
 	Remote        string // address and port; of the last connection
 	Version       string // of MQTT, such as "3.1.1"
 	Since         time.Time
@@ -34,45 +34,92 @@ type ClientInfo struct {
 	StoredBytes  int64  // in them
 	Dropped      uint64 // messages for which the durable queue had no room, since the client was told
 
-	Received, Sent Traffic // over the connection
-	Left           *Departure
+	Received, Sent Traffic    // over the connection
+	Left           *Departure // the end of the connection before; nil when none is known
 }
 
-// Traffic counts packets of one direction of a connection.
-type Traffic struct {
-	Messages uint64  // PUBLISH packets
-	Bytes    uint64  // of all packets
-	Rate     float64 // messages a second, of late
-}
+// Which says which clients a list is of.
+type Which uint8
 
-// Departure is how a client's last connection ended.
-type Departure struct {
-	At     time.Time
-	Reason string
-	Remote string // address and port
-}
+// The clients of a list.
+const (
+	AnyClient     Which = iota // connected, or with a session that waits
+	OnlyConnected              // those that are connected
+	OnlyWaiting                // those that are not, and whose sessions wait
+)
 
 // Clients returns the clients that are connected or have a session that waits,
 // by client identifier.
-func (b *Broker) Clients() []ClientInfo {
-	var infos []ClientInfo
-	for _, s := range b.clients.sessions() {
-		infos = append(infos, s.info())
+func (b *Broker) Clients() []ClientInfo { return b.ClientsAfter("", math.MaxInt, AnyClient) }
+
+// ClientsAfter returns a page of the clients, by client identifier: at most limit
+// of those behind the identifier after.
+func (b *Broker) ClientsAfter(after string, limit int, which Which) []ClientInfo {
+	page := b.clients.page(after, limit, func(s *session) bool {
+		switch connected := s.conn.Load() != nil; which {
+		case OnlyConnected:
+			return connected
+		case OnlyWaiting:
+			return !connected && s.durable
+		default:
+			return connected || s.durable
+		}
+	})
+	infos := make([]ClientInfo, len(page))
+	for i, s := range page {
+		infos[i] = s.info()
 	}
-	slices.SortFunc(infos, func(a, b ClientInfo) int { return cmp.Compare(a.ClientID, b.ClientID) })
 	return infos
+}
+
+// page returns at most limit of the sessions that want wants, which holds the
+// lock, behind a client identifier and by it. It keeps no more than twice as many,
+// so that a page of many sessions costs one look at each of them.
+func (l *clients) page(after string, limit int, want func(*session) bool) []*session {
+	if limit < 1 {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	most := limit
+	if limit > len(l.byID)/2 {
+		most = len(l.byID) // they all fit
+	}
+	var found []*session
+	last := "" // of a page that is full already
+	shorten := func() {
+		slices.SortFunc(found, func(a, b *session) int { return cmp.Compare(a.clientID, b.clientID) })
+		if len(found) > limit {
+			clear(found[limit:])
+			found = found[:limit]
+		}
+	}
+	for id, s := range l.byID {
+		if id <= after || last != "" && id > last || !want(s) {
+			continue
+		}
+		found = append(found, s)
+		if len(found) == 2*most {
+			shorten()
+			last = found[limit-1].clientID
+		}
+	}
+	shorten()
+	return found
 }
 
 // Client returns a client, or an error wrapping [iot.ErrNotFound] for one that is
 // not known, or not any more.
 func (b *Broker) Client(id string) (ClientInfo, error) {
 	if s := b.clients.session(id); s != nil {
-		return s.info(), nil
+		if info := s.info(); info.Connected || info.Persistent {
+			return info, nil
+		}
 	}
-	if left, ok := b.departures.of(id); ok {
-		return ClientInfo{ClientID: id, Remote: left.Remote, Left: &left}, nil
+	if left := b.departures.of(id); left != nil {
+		return ClientInfo{ClientID: id, CertificateID: left.Certificate, Remote: left.Remote, Left: left}, nil
 	}
-	return ClientInfo{}, fmt.Errorf("client %q: %w", id, iot.ErrNotFound)
+	return ClientInfo{}, fmt.Errorf("client %q, connected or with a session or among the last %d that left: %w", id, maxDepartures, iot.ErrNotFound)
 }
 
 // Connected is how many clients are connected.
@@ -80,19 +127,20 @@ func (b *Broker) Connected() int { return int(b.online.Load()) }
 
 func (s *session) info() ClientInfo {
 	info := ClientInfo{
-		ClientID: s.clientID, Persistent: s.durable, Subscriptions: s.subscriptions(),
+		ClientID: s.clientID, Subscriptions: s.subscriptions(),
 		Stored: s.messages.Load(), StoredBytes: s.bytes.Load(), Dropped: s.dropped.Load(),
+		Left: s.b.departures.of(s.clientID),
 	}
-	if left, ok := s.b.departures.of(s.clientID); ok {
-		info.Left, info.Remote = &left, left.Remote
+	if info.Left != nil {
+		info.Remote, info.CertificateID = info.Left.Remote, info.Left.Certificate
 	}
 	if c := s.conn.Load(); c != nil {
 		c.describe(&info)
-		return info
 	}
 	s.b.clients.mu.Lock()
 	defer s.b.clients.mu.Unlock()
-	if s.owner == nil {
+	info.Persistent = s.durable
+	if !info.Connected && s.owner == nil {
 		info.CertificateID = s.record.Certificate
 		if s.record.Expiry >= 0 {
 			info.Expires = s.record.Ended.Add(s.record.Expiry)
@@ -104,80 +152,16 @@ func (s *session) info() ClientInfo {
 // describe adds what only a connection knows.
 func (c *conn) describe(info *ClientInfo) {
 	info.Connected = true
-	info.CertificateID, info.Remote = c.peer.Certificate, c.peer.Remote
+	info.CertificateID, info.AccessKey, info.Remote = c.peer.Certificate, c.peer.Principal, c.peer.Remote
 	info.Version, info.Since, info.KeepAlive = c.version.String(), c.since, c.keepAlive
 	if thing := c.identity.Load().principal.Thing; thing != nil {
 		info.Thing = thing.Name
 	}
-	now := time.Now()
+	now := c.b.elapsed(time.Now())
 	info.Received = c.traffic.total(now)
 	o := &c.out
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	info.Waiting, info.WaitingBytes, info.InFlight = len(o.queue)-o.next, o.bytes, o.window.open
 	info.Sent = o.traffic.total(now)
-}
-
-// traffic counts what goes over a connection. One goroutine at a time counts, and
-// any may ask.
-type traffic struct {
-	messages, bytes atomic.Uint64
-	mu              sync.Mutex // of what follows
-	since           time.Time
-	before          uint64 // messages until then
-	rate            float64
-}
-
-// ratePeriod is the least time over which a rate is taken.
-const ratePeriod = 5 * time.Second
-
-// total returns the counts, and the rate since it was last asked for.
-func (t *traffic) total(now time.Time) Traffic {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	messages := t.messages.Load()
-	if t.since.IsZero() {
-		t.since, t.before = now, messages
-	} else if past := now.Sub(t.since); past >= ratePeriod {
-		t.rate = float64(messages-t.before) / past.Seconds()
-		t.since, t.before = now, messages
-	}
-	return Traffic{Messages: messages, Bytes: t.bytes.Load(), Rate: t.rate}
-}
-
-// maxDepartures is how many clients' last ends are remembered.
-const maxDepartures = 10_000
-
-// departures remember why clients left last. The oldest make room.
-type departures struct {
-	mu    sync.Mutex
-	byID  map[string]Departure
-	order []string // in a ring: the client that is forgotten next is at next
-	next  int
-}
-
-func (d *departures) note(id string, left Departure) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if _, ok := d.byID[id]; !ok {
-		switch {
-		case d.byID == nil:
-			d.byID = make(map[string]Departure)
-			fallthrough
-		case len(d.order) < maxDepartures:
-			d.order = append(d.order, id)
-		default:
-			delete(d.byID, d.order[d.next])
-			d.order[d.next] = id
-			d.next = (d.next + 1) % maxDepartures
-		}
-	}
-	d.byID[id] = left
-}
-
-func (d *departures) of(id string) (Departure, bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	left, ok := d.byID[id]
-	return left, ok
 }

@@ -110,8 +110,11 @@ func TestWebSocketClientTalksWithOthers(t *testing.T) {
 		device.expectAck(7, mqtt.Success)
 		c.expectPublish("to/page", 1)
 		info := h.Clients()[1]
-		if info.ClientID != "page" || info.Remote != "192.0.2.1:1234" { // httptest's
+		if info.ClientID != "page" || info.Remote != "192.0.2.1:1234" || info.AccessKey != operator.Principal || info.CertificateID != "" { // httptest's
 			t.Errorf("the broker knows the client as %+v", info)
+		}
+		if !strings.Contains(h.log.String(), "client=page remote=192.0.2.1:1234 version=5.0 access_key=AKIAEXAMPLE") {
+			t.Errorf("the log does not say whose key it is:\n%s", h.log)
 		}
 		c.write(mqtt.AppendDisconnect(nil, mqtt.V5, &mqtt.Disconnect{}))
 		c.expectClosed()

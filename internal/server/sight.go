@@ -1,7 +1,10 @@
 package server
 
 import (
+	"math"
+
 	"github.com/fieldline-iot/fieldline/internal/awsapi"
+	"github.com/fieldline-iot/fieldline/internal/broker"
 	"github.com/fieldline-iot/fieldline/internal/httpapi"
 	"github.com/fieldline-iot/fieldline/internal/iot"
 )
@@ -13,10 +16,7 @@ type sight struct{ *Server }
 // id.
 func (s sight) Online() map[string]httpapi.Presence {
 	online := make(map[string]httpapi.Presence)
-	for _, c := range s.broker.Clients() {
-		if !c.Connected {
-			continue
-		}
+	for _, c := range s.broker.ClientsAfter("", math.MaxInt, broker.OnlyConnected) {
 		name := c.Thing
 		if name == "" {
 			name = c.ClientID
@@ -35,7 +35,7 @@ func (s sight) Rules() []iot.RuleStatus { return s.rules.Statuses() }
 func (s *Server) insight() awsapi.Insight {
 	return awsapi.Insight{
 		Status:      s.status,
-		Clients:     s.clients,
+		Clients:     s.clients(),
 		Connections: s.store.Connections,
 		Rules:       s.rules.Statuses,
 		Logs:        s.functionLines,
@@ -53,22 +53,4 @@ func (s *Server) status() awsapi.Status {
 		Clients: s.broker.Connected(), Connections: s.WebSocketClients(),
 		OldestSeq: s.store.OldestSeq(), LastSeq: s.store.LastSeq(),
 	}
-}
-
-func (s *Server) clients() []awsapi.Client {
-	var list []awsapi.Client
-	for _, c := range s.broker.Clients() {
-		if !c.Connected {
-			continue
-		}
-		filters := []string{}
-		for _, sub := range c.Subscriptions {
-			filters = append(filters, sub.Filter)
-		}
-		list = append(list, awsapi.Client{
-			ClientID: c.ClientID, Thing: c.Thing, Remote: c.Remote, Since: c.Since,
-			CertificateID: c.CertificateID, Version: c.Version, Subscriptions: filters,
-		})
-	}
-	return list
 }
