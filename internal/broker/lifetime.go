@@ -18,8 +18,9 @@ const forever = 0xFFFFFFFF
 // restoreSessions takes up the sessions that the last process left.
 func (b *Broker) restoreSessions() error {
 	var newest uint64
+	now := time.Now()
 	err := b.cfg.Sessions.Sessions(func(stored iot.StoredSession) error {
-		s := b.restore(&stored)
+		s := b.restore(&stored, now)
 		b.clients.add(s)
 		b.stored.Store(s.id, s)
 		newest = max(newest, s.id)
@@ -38,10 +39,7 @@ func (b *Broker) watchSessions(ctx context.Context) {
 	now := time.Now()
 	b.clients.mu.Lock()
 	for _, s := range b.clients.byID {
-		if s.owner == nil {
-			if s.record.Ended.IsZero() {
-				s.record.Ended = now // the last process did not see its end
-			}
+		if s.owner == nil && s.busy == nil && s.timer == nil {
 			s.schedule(now)
 		}
 	}
@@ -60,10 +58,13 @@ func (b *Broker) watchSessions(ctx context.Context) {
 // open makes the claimed session what CONNECT asks for, durably, and reports
 // whether it was there before.
 func (c *conn) open(connect *mqtt.Connect) (present bool, err error) {
-	if c.session.durable && (connect.CleanStart || c.session.over(c.since)) { // [MQTT-3.1.2-4]
+	if s := c.session; s.saved && (!s.durable || connect.CleanStart || s.over(c.since)) { // [MQTT-3.1.2-4]
 		c.b.finish(c.b.clients.renew(c))
 	}
 	s := c.session
+	if will := s.takeWill(c.since, false); will != nil {
+		c.b.settleSession(s, false, will) // its time had come, and the timer was late
+	}
 	present = s.durable // [MQTT-3.1.2-5], [MQTT-3.1.2-6]
 	c.expiry = c.b.grantExpiry(connect)
 	if !present {

@@ -61,10 +61,14 @@ func (b *Broker) newSession(clientID string, lane *iot.Lane) *session {
 	return &session{b: b, clientID: clientID, lane: lane}
 }
 
-// restore returns a session as it was stored.
-func (b *Broker) restore(stored *iot.StoredSession) *session {
+// restore returns a session as it was stored. The connection whose end the last
+// process did not see ends now.
+func (b *Broker) restore(stored *iot.StoredSession, now time.Time) *session {
 	s := b.newSession(stored.ClientID, nil)
 	s.id, s.record, s.saved = stored.ID, stored.Session, true
+	if s.record.Ended.IsZero() {
+		s.record.Ended = now
+	}
 	s.durable = stored.Expiry != 0
 	s.dropped.Store(stored.Dropped)
 	for _, id := range stored.Received {

@@ -1,0 +1,169 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/fieldline-iot/fieldline/internal/iot"
+	"github.com/fieldline-iot/fieldline/internal/mqtt"
+)
+
+// storedSessions are the sessions of a store that has nothing else.
+type storedSessions struct {
+	noSessions
+	stored []iot.StoredSession
+}
+
+func (s storedSessions) Sessions(visit func(iot.StoredSession) error) error {
+	for _, stored := range s.stored {
+		if err := visit(stored); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// recorder is an Ingester that takes all at once, but for what a test refuses,
+// and notes in words what it takes.
+type recorder struct {
+	mu     sync.Mutex
+	taken  []string
+	refuse func(s iot.Submission) error // may be nil
+}
+
+func (r *recorder) Submit(s iot.Submission) {
+	if lifecycle(s) {
+		return
+	}
+	var err error
+	if r.refuse != nil {
+		err = r.refuse(s)
+	}
+	if err == nil {
+		r.mu.Lock()
+		for _, e := range s.Effects {
+			r.taken = append(r.taken, describe(e))
+		}
+		if s.Message != nil {
+			r.taken = append(r.taken, "publish "+s.Message.Topic)
+		}
+		r.mu.Unlock()
+	}
+	if s.Receipt != nil {
+		s.Receipt.Committed(s.Slot, err)
+	}
+}
+
+func describe(e iot.Effect) string {
+	switch e := e.(type) {
+	case *iot.SaveSession:
+		return fmt.Sprintf("save %d", e.Session.ID)
+	case *iot.EndSession:
+		return fmt.Sprintf("end %d", e.ID)
+	case *iot.Settle:
+		return fmt.Sprintf("settle %d", e.Done)
+	default:
+		return fmt.Sprintf("%T", e)
+	}
+}
+
+func (r *recorder) has(what string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Contains(r.taken, what)
+}
+
+// want waits until all of it has been taken.
+func (r *recorder) want(t *testing.T, what ...string) {
+	t.Helper()
+	for _, w := range what {
+		for deadline := time.Now().Add(10 * time.Second); !r.has(w); time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				r.mu.Lock()
+				defer r.mu.Unlock()
+				t.Fatalf("%q was not submitted, only %q", w, r.taken)
+			}
+		}
+	}
+}
+
+// idle makes a broker that has sessions and does not run: no timer ends them.
+func idle(t *testing.T, change func(*Config), stored ...iot.StoredSession) (*harness, *recorder) {
+	t.Helper()
+	h, taken := &harness{t: t, registry: new(fakeRegistry)}, new(recorder)
+	h.policy = &denials{registry: h.registry}
+	cfg := Config{
+		Registry: h.registry, Authorizer: h.policy, Ingester: taken, Sessions: storedSessions{stored: stored},
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	var err error
+	if h.Broker, err = New(cfg); err != nil {
+		t.Fatal(err)
+	}
+	return h, taken
+}
+
+// visit opens a connection to a broker that does not run.
+func (h *harness) visit() *client {
+	ours, theirs := net.Pipe()
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		h.Serve(context.Background(), theirs, Peer{})
+	}()
+	h.t.Cleanup(func() { ours.Close(); <-served })
+	return &client{t: h.t, nc: ours, version: mqtt.V5}
+}
+
+// storedSession is a session of client c, whose connection ended some time ago;
+// negative: which the last process did not see.
+func storedSession(id uint64, ended, expiry, delay time.Duration) iot.StoredSession {
+	s := iot.Session{
+		ID: id, ClientID: "c", Created: time.Now().Add(-time.Hour), Expiry: expiry,
+		Will: &iot.Will{Delay: delay, Message: &iot.Message{Topic: "will", Origin: iot.Origin{ClientID: "c"}}},
+	}
+	if ended >= 0 {
+		s.Ended = time.Now().Add(-ended)
+	}
+	return iot.StoredSession{Session: s}
+}
+
+// TestClientIsFasterThanTheTimer connects after a restart, before the broker has
+// looked at the sessions that were left to it.
+func TestClientIsFasterThanTheTimer(t *testing.T) {
+	tests := []struct {
+		name      string
+		stored    iot.StoredSession
+		present   bool
+		ended     bool // the stored session is over
+		published bool // its will
+	}{
+		{"a session that ended with its connection", storedSession(7, -1, 0, 0), false, true, true},
+		{"a will that was due", storedSession(7, -1, time.Hour, 0), true, false, true},
+		{"a delay that has passed", storedSession(7, time.Minute, time.Hour, time.Second), true, false, true},
+		{"a delay that has not passed", storedSession(7, -1, time.Hour, time.Minute), true, false, false},
+		{"a session that has expired", storedSession(7, time.Minute, time.Second, time.Hour), false, true, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			h, taken := idle(t, nil, tt.stored)
+			connack := h.visit().connect(&mqtt.Connect{Version: mqtt.V5, ClientID: "c", SessionExpiry: 3600})
+			if connack.SessionPresent != tt.present {
+				t.Errorf("session present: %t", connack.SessionPresent)
+			}
+			if got := taken.has("end 7"); got != tt.ended {
+				t.Errorf("the stored session was ended: %t; %q", got, taken.taken)
+			}
+			if got := taken.has("publish will"); got != tt.published {
+				t.Errorf("the will was published: %t; %q", got, taken.taken)
+			}
+		})
+	}
+}
