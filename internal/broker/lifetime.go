@@ -177,17 +177,17 @@ func (s *session) schedule(now time.Time) {
 	if s.b.clients.frozen {
 		return
 	}
-	next := time.Duration(-1)
+	next := time.Duration(-1) // never
 	if s.record.Expiry >= 0 {
-		next = s.record.Ended.Add(s.record.Expiry).Sub(now)
+		next = max(0, s.record.Ended.Add(s.record.Expiry).Sub(now))
 	}
 	if w := s.record.Will; w != nil {
-		if due := s.record.Ended.Add(w.Delay).Sub(now); next < 0 || due < next {
-			next = max(0, due)
+		if due := max(0, s.record.Ended.Add(w.Delay).Sub(now)); next < 0 || due < next {
+			next = due
 		}
 	}
-	if next >= 0 || s.record.Expiry >= 0 {
-		s.timer = time.AfterFunc(max(0, next), s.timeUp)
+	if next >= 0 {
+		s.timer = time.AfterFunc(next, s.timeUp)
 	}
 }
 

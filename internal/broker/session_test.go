@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
@@ -166,4 +167,23 @@ func TestClientIsFasterThanTheTimer(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestSessionExpiresBeforeItsWillIsDue restarts a broker after a session has
+// expired whose will has a longer delay: both are over [MQTT-3.1.3-9].
+func TestSessionExpiresBeforeItsWillIsDue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, taken := idle(t, nil, storedSession(7, time.Minute, time.Second, time.Hour))
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- h.Run(ctx) }()
+		time.Sleep(time.Second)
+		if !taken.has("publish will") || !taken.has("end 7") {
+			t.Errorf("a second later there was only %q", taken.taken)
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
 }
