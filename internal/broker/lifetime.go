@@ -243,9 +243,28 @@ func (b *Broker) settleSession(s *session, over bool, will *iot.Message) {
 	if will != nil && b.mayPublishWill(s, will) {
 		sub.Message = will
 		b.metrics.wills.Inc()
+		if over {
+			sub.Receipt = &ending{b, s.lane, sub.Effects}
+		}
 	}
 	if sub.Message != nil || len(sub.Effects) > 0 {
 		b.cfg.Ingester.Submit(sub)
+	}
+}
+
+// ending is the receipt of the last that a session submits, with its will. When
+// that is refused, as a message may be that finds no room, the session ends all
+// the same, or the next start would bring it back.
+type ending struct {
+	b       *Broker
+	lane    *iot.Lane
+	effects []iot.Effect
+}
+
+// Committed implements [iot.Receipt].
+func (e *ending) Committed(_ uint64, err error) {
+	if err != nil && len(e.effects) > 0 {
+		go e.b.cfg.Ingester.Submit(iot.Submission{Effects: e.effects, Lane: e.lane})
 	}
 }
 

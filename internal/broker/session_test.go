@@ -187,3 +187,38 @@ func TestSessionExpiresBeforeItsWillIsDue(t *testing.T) {
 		}
 	})
 }
+
+// TestSessionEndsAlthoughItsWillIsRefused refuses wills, as a store without space
+// does: a session that stayed in the store would be back after a restart.
+func TestSessionEndsAlthoughItsWillIsRefused(t *testing.T) {
+	leave := func(_ *harness, c *client) { c.nc.Close() }
+	startClean := func(h *harness, c *client) {
+		c.discard()
+		h.visit().connect(&mqtt.Connect{Version: mqtt.V5, ClientID: "c", CleanStart: true})
+	}
+	tests := []struct {
+		name   string
+		expiry uint32
+		end    func(h *harness, c *client)
+	}{
+		{"a lost connection", 0, leave},
+		{"a take-over", 0, startClean},
+		{"a take-over with clean start", 60, startClean},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			h, taken := idle(t, nil)
+			taken.refuse = func(s iot.Submission) error {
+				if s.Message != nil {
+					return iot.ErrNoSpace
+				}
+				return nil
+			}
+			c := h.visit()
+			c.connect(&mqtt.Connect{Version: mqtt.V5, ClientID: "c", SessionExpiry: tt.expiry, Will: &mqtt.Will{Topic: "will", Delay: 60}})
+			taken.want(t, "save 1")
+			tt.end(h, c)
+			taken.want(t, "end 1")
+		})
+	}
+}
