@@ -23,7 +23,8 @@ type session struct {
 	clientID string
 	lane     *iot.Lane // the order of what the client sends
 
-	// Set when the session is opened, before others can find it.
+	// Set when the session is opened: before it has a connection that takes
+	// deliveries, or subscriptions.
 	id      uint64
 	durable bool
 

@@ -222,3 +222,32 @@ func TestSessionEndsAlthoughItsWillIsRefused(t *testing.T) {
 		})
 	}
 }
+
+// TestClientsWhileTheyConnect is for the race detector.
+func TestClientsWhileTheyConnect(t *testing.T) {
+	h, _ := idle(t, nil)
+	stop, looked := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(looked)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				h.Clients()
+			}
+		}
+	}()
+	for i := range 50 {
+		c := h.visit()
+		c.connect(&mqtt.Connect{Version: mqtt.V5, ClientID: fmt.Sprint(i % 2), CleanStart: i%4 < 2, SessionExpiry: 60})
+		c.discard()
+	}
+	close(stop)
+	<-looked
+	for _, info := range h.Clients() {
+		if info.Connected && !info.Persistent {
+			t.Errorf("client %s has no persistent session", info.ClientID)
+		}
+	}
+}

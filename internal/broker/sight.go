@@ -23,7 +23,7 @@ type ClientInfo struct {
 	Since         time.Time
 	KeepAlive     time.Duration // 0: none
 
-	Persistent    bool      // the session outlives the connection
+	Persistent    bool      // the session outlives the connection; false while that is opened or ends
 	Expires       time.Time // when the session ends unless the client returns; zero while connected, and for never
 	Subscriptions []iot.Subscription
 
@@ -80,20 +80,21 @@ func (b *Broker) Connected() int { return int(b.online.Load()) }
 
 func (s *session) info() ClientInfo {
 	info := ClientInfo{
-		ClientID: s.clientID, Persistent: s.durable, Subscriptions: s.subscriptions(),
+		ClientID: s.clientID, Subscriptions: s.subscriptions(),
 		Stored: s.messages.Load(), StoredBytes: s.bytes.Load(), Dropped: s.dropped.Load(),
 	}
 	if left, ok := s.b.departures.of(s.clientID); ok {
 		info.Left, info.Remote = &left, left.Remote
 	}
 	if c := s.conn.Load(); c != nil {
+		info.Persistent = s.durable
 		c.describe(&info)
 		return info
 	}
 	s.b.clients.mu.Lock()
 	defer s.b.clients.mu.Unlock()
 	if s.owner == nil {
-		info.CertificateID = s.record.Certificate
+		info.Persistent, info.CertificateID = s.durable, s.record.Certificate
 		if s.record.Expiry >= 0 {
 			info.Expires = s.record.Ended.Add(s.record.Expiry)
 		}
