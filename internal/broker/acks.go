@@ -74,18 +74,18 @@ func (r *ackRing) tryTake(kind mqtt.Type, packetID uint16) (slot uint64, ok bool
 
 func (r *ackRing) slot(n uint64) *ack { return &r.slots[n%uint64(len(r.slots))] }
 
-// Committed takes the outcome of the publish in a slot. In MQTT 5 an error
-// becomes the answer's reason. In 3.1.1, where it only ever means success, and
-// when the server stops, the connection ends without it, so that the client
-// sends the message again.
+// Committed takes the outcome of the packet in a slot. In MQTT 5 an error becomes
+// the reason of a PUBACK or PUBREC. In 3.1.1, where these only ever mean success,
+// as PUBCOMP does in both, and when the server stops, the connection ends without
+// it, so that the client sends the packet again.
 func (r *ackRing) Committed(slot uint64, err error) {
 	if err == nil {
 		r.settle(slot, mqtt.Success, "")
 		return
 	}
 	r.conn.b.metrics.failed.Inc()
-	r.forget(slot)
-	if r.conn.version != mqtt.V5 || errors.Is(err, iot.ErrClosed) {
+	kind := r.forget(slot)
+	if r.conn.version != mqtt.V5 || kind == mqtt.PubcompPacket || errors.Is(err, iot.ErrClosed) {
 		r.fail(slot, err)
 		return
 	}
@@ -93,14 +93,16 @@ func (r *ackRing) Committed(slot uint64, err error) {
 }
 
 // forget frees the packet identifier of a QoS 2 publish that was not taken
-// [MQTT-4.3.3-9]: when it comes again it is a new one.
-func (r *ackRing) forget(slot uint64) {
+// [MQTT-4.3.3-9]: when it comes again it is a new one. It returns what would have
+// answered the packet in the slot.
+func (r *ackRing) forget(slot uint64) (answer mqtt.Type) {
 	r.mu.Lock()
 	a := *r.slot(slot)
 	r.mu.Unlock()
 	if a.kind == mqtt.PubrecPacket {
 		r.conn.session.release(a.packetID)
 	}
+	return a.kind
 }
 
 // failureCode says in MQTT 5's terms why a message was not taken.
@@ -149,8 +151,8 @@ func (r *ackRing) release(dst []byte) []byte {
 	return dst
 }
 
-// fail ends the connection because a message could not be taken. The PUBACKs of
-// the messages before it may still leave.
+// fail ends the connection because a packet could not be taken. The answers to
+// those before it may still leave.
 func (r *ackRing) fail(slot uint64, err error) {
 	code := mqtt.UnspecifiedError
 	if errors.Is(err, iot.ErrClosed) {
@@ -161,7 +163,7 @@ func (r *ackRing) fail(slot uint64, err error) {
 	if !r.broken {
 		r.broken = true
 		r.signal()
-		r.conn.interrupt(&mqtt.Error{Code: code, Reason: fmt.Sprintf("packet %d is not acknowledged, for its message was not taken: %v", r.slot(slot).packetID, err)})
+		r.conn.interrupt(&mqtt.Error{Code: code, Reason: fmt.Sprintf("packet %d is not acknowledged, for it was not taken: %v", r.slot(slot).packetID, err)})
 	}
 }
 
