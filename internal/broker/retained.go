@@ -74,12 +74,13 @@ func (r *retainedFeed) next() (next feed, ok bool) {
 // retainedBatch is how many messages are queued for a durable session at once.
 const retainedBatch = 64
 
-// sendRetained delivers the retained messages of a subscription. Those that a
-// durable session gets at QoS 1 or 2 go through its queue.
+// sendRetained delivers the retained messages of a subscription, for as long as
+// there is that [MQTT-3.10.4-2]. Those that a durable session gets at QoS 1 or 2
+// go through its queue.
 func (c *conn) sendRetained(sub iot.Subscription) error {
 	var effects []iot.Effect
 	flush := func() error {
-		if len(effects) == 0 {
+		if len(effects) == 0 || !c.session.subscribed(sub.Filter) {
 			return nil
 		}
 		err := c.b.apply(c.session.lane, effects...)
@@ -93,7 +94,7 @@ func (c *conn) sendRetained(sub iot.Subscription) error {
 			d.ids = []uint32{sub.ID}
 		}
 		switch {
-		case !c.out.awaitCalm():
+		case !c.out.awaitCalm(), !c.session.subscribed(sub.Filter):
 			return false
 		case d.qos == 0 || !c.session.durable:
 			failed = c.deliverRetained(m, d)
