@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"sync"
 	"time"
 
@@ -54,8 +55,12 @@ func (r *retainedFeed) run(c *conn) {
 		if !ok {
 			return
 		}
-		if err := c.sendRetained(next.Subscription); err != nil {
-			c.interrupt(&mqtt.Error{Code: mqtt.UnspecifiedError, Reason: "read the retained messages: " + err.Error()})
+		err := c.sendRetained(next.Subscription)
+		if _, told := errors.AsType[*mqtt.Error](err); err != nil && !told {
+			err = refusal("send the retained messages", err)
+		}
+		if err != nil {
+			c.interrupt(err)
 		}
 	}
 }
@@ -119,7 +124,8 @@ func (c *conn) sendRetained(sub iot.Subscription) error {
 	return err
 }
 
-// deliverRetained delivers a message that needs no place in a stored queue.
+// deliverRetained delivers a message that needs no place in a stored queue. It
+// fails when the client may not be connected any more.
 func (c *conn) deliverRetained(m *iot.Message, d delivery) error {
 	who, err := c.identify()
 	if err != nil {

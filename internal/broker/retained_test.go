@@ -51,3 +51,17 @@ func TestUnsubscribeEndsRetainedMessages(t *testing.T) {
 		}
 	}
 }
+
+// TestBarredClientIsToldSo revokes a certificate while retained messages are being
+// sent: that is why the connection ends, and no failure to read them.
+func TestBarredClientIsToldSo(t *testing.T) {
+	kept := pausing{seen: make(chan struct{}), goOn: make(chan struct{}), over: make(chan struct{})}
+	h, _ := idle(t, func(cfg *Config) { cfg.Sessions = kept })
+	c := h.visitAs(Peer{Certificate: "revoked"})
+	c.connect(&mqtt.Connect{Version: mqtt.V5, ClientID: "c", CleanStart: true})
+	c.subscribe(mqtt.Subscription{Filter: "a/+"})
+	c.expectPublish("a/1", 0)
+	h.registry.change(func() { h.registry.refused = map[string]error{"revoked": iot.ErrDenied} })
+	close(kept.goOn)
+	c.expectEnd(mqtt.NotAuthorized)
+}

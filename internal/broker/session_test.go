@@ -112,12 +112,14 @@ func idle(t *testing.T, change func(*Config), stored ...iot.StoredSession) (*har
 }
 
 // visit opens a connection to a broker that does not run.
-func (h *harness) visit() *client {
+func (h *harness) visit() *client { return h.visitAs(Peer{}) }
+
+func (h *harness) visitAs(p Peer) *client {
 	ours, theirs := net.Pipe()
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
-		h.Serve(context.Background(), theirs, Peer{})
+		h.Serve(context.Background(), theirs, p)
 	}()
 	h.t.Cleanup(func() { ours.Close(); <-served })
 	return &client{t: h.t, nc: ours, version: mqtt.V5}
