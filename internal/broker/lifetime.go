@@ -72,6 +72,7 @@ func (c *conn) open(connect *mqtt.Connect) (present bool, err error) {
 		s.durable = c.expiry != 0
 		s.record = iot.Session{ID: s.id, ClientID: c.clientID, Created: c.since}
 	}
+	before := s.record.Expiry // 0 when there is no session to come back to
 	s.record.Certificate, s.record.Policies = c.peer.Certificate, c.peer.Policies
 	s.record.Expiry, s.record.Ended = c.expiry, time.Time{}
 	s.record.Will = c.will(connect)
@@ -82,9 +83,7 @@ func (c *conn) open(connect *mqtt.Connect) (present bool, err error) {
 	s.saved = true
 	c.b.stored.Store(s.id, s)
 	if err := c.b.apply(s.lane, &iot.SaveSession{Session: s.record}); err != nil {
-		if !present {
-			c.expiry = 0 // there is no session to come back to
-		}
+		c.expiry = before
 		return present, refusal("store the session", err)
 	}
 	return present, nil

@@ -253,3 +253,26 @@ func TestClientsWhileTheyConnect(t *testing.T) {
 		}
 	}
 }
+
+// TestRefusedConnectEndsNoSession refuses to store what a CONNECT asks for, which
+// would end the session with the connection.
+func TestRefusedConnectEndsNoSession(t *testing.T) {
+	h, taken := idle(t, nil, storedSession(7, time.Minute, time.Hour, 0))
+	full := true
+	taken.refuse = func(s iot.Submission) error {
+		if full && s.Receipt != nil {
+			return iot.ErrNoSpace
+		}
+		return nil
+	}
+	connect := mqtt.Connect{Version: mqtt.V5, ClientID: "c"}
+	c := h.visit()
+	if connack := c.tryConnect(&connect); connack.Code != mqtt.QuotaExceeded {
+		t.Fatalf("CONNACK has the code %v", connack.Code)
+	}
+	c.expectClosed()
+	full = false
+	if connack := h.visit().connect(&connect); !connack.SessionPresent || taken.has("end 7") {
+		t.Errorf("session present: %t; %q", connack.SessionPresent, taken.taken)
+	}
+}
