@@ -274,11 +274,13 @@ func (c *conn) end(err error) {
 
 // leave gives the session up.
 func (c *conn) leave(err error) {
+	c.out.refuse() // whoever interrupted the connection may not have come to that
 	c.session.detach(c)
 	if err == errShuttingDown {
 		c.acks.drain(c.b.limits.DrainTimeout)
 	}
 	c.noteProgress()
+	c.out.noteGivenUp() // what the writer, which may have failed, has left
 	if c.connected {
 		c.b.tell(c.session.lane, c.b.presence.disconnected(&c.visit, err, time.Now()))
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
 	"github.com/fieldline-iot/fieldline/internal/mqtt"
+	"github.com/fieldline-iot/fieldline/internal/policy"
 )
 
 // storedSessions are the sessions of a store that has nothing else.
@@ -97,7 +98,7 @@ func (r *recorder) want(t *testing.T, what ...string) {
 func idle(t *testing.T, change func(*Config), stored ...iot.StoredSession) (*harness, *recorder) {
 	t.Helper()
 	h, taken := &harness{t: t, registry: new(fakeRegistry)}, new(recorder)
-	h.policy = &denials{registry: h.registry}
+	h.policy = &denials{registry: h.registry, denied: map[string]bool{}}
 	cfg := Config{
 		Registry: h.registry, Authorizer: h.policy, Ingester: taken, Sessions: storedSessions{stored: stored},
 	}
@@ -274,5 +275,50 @@ func TestRefusedConnectEndsNoSession(t *testing.T) {
 	full = false
 	if connack := h.visit().connect(&connect); !connack.SessionPresent || taken.has("end 7") {
 		t.Errorf("session present: %t; %q", connack.SessionPresent, taken.taken)
+	}
+}
+
+// durable connects client c with a durable session, number 1, subscribed to all at
+// QoS 1.
+func (h *harness) durable() *client {
+	c := h.visit()
+	c.connect(&mqtt.Connect{Version: mqtt.V5, ClientID: "c", CleanStart: true, SessionExpiry: 60})
+	c.subscribe(mqtt.Subscription{Filter: "#", QoS: 1})
+	return c
+}
+
+// TestWhatIsGivenUpLeavesTheStore loses the connection before the writer has told
+// the store of a message that the client may not have.
+func TestWhatIsGivenUpLeavesTheStore(t *testing.T) {
+	h, taken := idle(t, nil)
+	c := h.durable()
+	h.policy.deny(policy.Receive, "secret")
+	queued := func(topic string, number uint64) {
+		h.Queued(&iot.Queue{Message: &iot.Message{Topic: topic, QoS: 1}, Targets: []iot.Target{{Session: 1, Number: number, QoS: 1}}})
+	}
+	queued("open", 1)
+	for info, _ := h.Client("c"); info.InFlight == 0; info, _ = h.Client("c") {
+		time.Sleep(time.Millisecond) // until the writer waits for the client to read
+	}
+	queued("secret", 2)
+	c.nc.Close()
+	taken.want(t, "settle [2]")
+}
+
+// TestNothingIsSentOnceTheSessionIsLeft ends a connection whose end another
+// goroutine has begun, and not come further: what is sent until then counts as
+// sent, and what comes later is for the next connection.
+func TestNothingIsSentOnceTheSessionIsLeft(t *testing.T) {
+	h, _ := idle(t, nil)
+	c := h.durable()
+	c.discard()
+	conn, why := h.clients.find("c"), error(&mqtt.Error{Code: mqtt.SessionTakenOver})
+	conn.cause.Store(&why)
+	conn.nc.SetReadDeadline(time.Unix(1, 0))
+	<-conn.done
+	conn.out.mu.Lock()
+	defer conn.out.mu.Unlock()
+	if !conn.out.refuses {
+		t.Error("the connection takes deliveries")
 	}
 }
