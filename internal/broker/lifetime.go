@@ -185,6 +185,9 @@ func (s *session) schedule(now time.Time) {
 			next = due
 		}
 	}
+	if s.timer != nil {
+		s.timer.Stop()
+	}
 	if next >= 0 {
 		s.timer = time.AfterFunc(next, s.timeUp)
 	}
@@ -194,8 +197,8 @@ func (s *session) schedule(now time.Time) {
 func (s *session) timeUp() {
 	l := &s.b.clients
 	l.mu.Lock()
-	if s.owner != nil || l.byID[s.clientID] != s || l.frozen {
-		l.mu.Unlock()
+	if s.owner != nil || s.busy != nil || l.byID[s.clientID] != s || l.frozen {
+		l.mu.Unlock() // Stop came too late
 		return
 	}
 	now := time.Now()

@@ -322,3 +322,28 @@ func TestNothingIsSentOnceTheSessionIsLeft(t *testing.T) {
 		t.Error("the connection takes deliveries")
 	}
 }
+
+// TestLateTimerDoesNothing lets a session's timer fire twice: Stop comes too late
+// for one that waits for a lock, and by then there may be another.
+func TestLateTimerDoesNothing(t *testing.T) {
+	h, taken := idle(t, nil, storedSession(7, time.Minute, time.Hour, 0))
+	inside, goOn := make(chan struct{}), make(chan struct{})
+	taken.refuse = func(s iot.Submission) error {
+		if s.Message != nil {
+			close(inside)
+			<-goOn
+		}
+		return nil
+	}
+	s, over := h.clients.session("c"), make(chan struct{})
+	go func() { defer close(over); s.timeUp() }()
+	<-inside
+	s.timeUp()
+	if taken.has("save 7") {
+		t.Error("both did its work")
+	}
+	close(goOn)
+	<-over
+	taken.want(t, "publish will")
+	s.timer.Stop()
+}
