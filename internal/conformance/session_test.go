@@ -220,6 +220,7 @@ func TestTakeOverCarriesTheSession(t *testing.T) {
 			}
 			// It may have reached the old connection, which did not acknowledge it.
 			sub.expectMessage(topic, fmt.Sprint(round), 1)
+			sub.ping() // lest the take-over come before its PUBACK
 			old.nc.Close()
 		}
 		sub.quiet()
