@@ -299,7 +299,7 @@ func (c *conn) farewell(err error) []byte {
 	case !c.connected && c.version == mqtt.V311 && (told.Code == mqtt.MalformedPacket || told.Code == mqtt.ProtocolError):
 		return nil // no return code stands for that [MQTT311-3.2.2-6]
 	case !c.connected:
-		packet = mqtt.AppendConnack(nil, c.version, &mqtt.Connack{Code: told.Code, ReasonString: c.reason(told.Reason)})
+		packet = mqtt.AppendConnack(nil, c.version, &mqtt.Connack{Code: refusalCode(told.Code), ReasonString: c.reason(told.Reason)})
 	case c.version == mqtt.V5:
 		packet = mqtt.AppendDisconnect(nil, c.version, &mqtt.Disconnect{Code: told.Code, ReasonString: c.reason(told.Reason)})
 	}
@@ -307,6 +307,16 @@ func (c *conn) farewell(err error) []byte {
 		return nil
 	}
 	return packet
+}
+
+// refusalCode is the code of a CONNACK for what ends a connection. Those that only
+// DISCONNECT has (MQTT 5.0 §3.2.2.2) tell of what passes.
+func refusalCode(code mqtt.ReasonCode) mqtt.ReasonCode {
+	switch code {
+	case mqtt.ServerShuttingDown, mqtt.SessionTakenOver, mqtt.AdministrativeAction, mqtt.MaximumConnectTime:
+		return mqtt.ServerUnavailable
+	}
+	return code
 }
 
 // linger reads what the client has still sent until it closes, for a while.
