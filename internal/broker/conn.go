@@ -45,6 +45,9 @@ type conn struct {
 	session *session      // nil until it is claimed
 	lane    *iot.Lane     // of a connection that this one took over; nil when there was none
 	expiry  time.Duration // of the session, once the connection has ended
+	// inherited is how many publishes of QoS 2 earlier connections left unreleased:
+	// they do not count for what this one has in flight (MQTT 5.0 §4.9).
+	inherited int
 	// Deliveries of a durable session that the client has finished, or has, and
 	// that the store does not know of yet.
 	finishedNumbers, toRelease []uint64

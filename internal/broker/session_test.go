@@ -347,3 +347,21 @@ func TestLateTimerDoesNothing(t *testing.T) {
 	taken.want(t, "publish will")
 	s.timer.Stop()
 }
+
+// TestReceiveMaximumIsOfTheConnection resumes a session with as many unreleased
+// publishes as may be in flight: those of an earlier connection do not count
+// (MQTT 5.0 §4.9).
+func TestReceiveMaximumIsOfTheConnection(t *testing.T) {
+	stored := storedSession(7, time.Minute, time.Hour, 0)
+	stored.Received = []uint16{1, 2}
+	h, _ := idle(t, func(cfg *Config) { cfg.Limits.InFlight = 2 }, stored)
+	c := h.visit()
+	c.connect(&mqtt.Connect{Version: mqtt.V5, ClientID: "c", SessionExpiry: 60})
+	for id := range uint16(3) {
+		c.write(mqtt.AppendPublish(nil, c.version, &mqtt.Publish{Topic: []byte("t"), QoS: 2, PacketID: 10 + id}))
+		if id < 2 {
+			c.expect(mqtt.PubrecPacket)
+		}
+	}
+	c.expectEnd(mqtt.ReceiveMaximumExceeded)
+}
