@@ -35,14 +35,12 @@ type ack struct {
 
 // take gives what is to be answered the next slot. While all are taken it waits,
 // but for MQTT 5, whose clients know how many they have: for them it is an error
-// [MQTT-3.3.4-7]. It also fails when the connection ends.
+// [MQTT-3.3.4-7], unless PUBRELs, which do not count, have taken some. It also
+// fails when the connection ends.
 func (r *ackRing) take(kind mqtt.Type, packetID uint16) (slot uint64, err error) {
 	for {
-		if slot, ok := r.tryTake(kind, packetID); ok {
-			return slot, nil
-		}
-		if r.conn.version == mqtt.V5 {
-			return 0, receiveMaximumExceeded(r.conn.b.limits.InFlight)
+		if slot, ok, err := r.tryTake(kind, packetID); ok || err != nil {
+			return slot, err
 		}
 		select {
 		case <-r.moved:
@@ -56,7 +54,7 @@ func receiveMaximumExceeded(most int) error {
 	return &mqtt.Error{Code: mqtt.ReceiveMaximumExceeded, Reason: fmt.Sprintf("more than %d publishes wait for their acknowledgement [MQTT-3.3.4-7]", most)}
 }
 
-func (r *ackRing) tryTake(kind mqtt.Type, packetID uint16) (slot uint64, ok bool) {
+func (r *ackRing) tryTake(kind mqtt.Type, packetID uint16) (slot uint64, ok bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.slots == nil {
@@ -64,12 +62,25 @@ func (r *ackRing) tryTake(kind mqtt.Type, packetID uint16) (slot uint64, ok bool
 		r.moved = make(chan struct{}, 1)
 	}
 	if r.tail-r.head == uint64(len(r.slots)) {
-		return 0, false
+		if r.conn.version == mqtt.V5 && kind != mqtt.PubcompPacket && !r.completes() {
+			err = receiveMaximumExceeded(len(r.slots))
+		}
+		return 0, false, err
 	}
 	slot = r.tail
 	r.tail++
 	*r.slot(slot) = ack{packetID: packetID, kind: kind}
-	return slot, true
+	return slot, true, nil
+}
+
+// completes reports whether a PUBREL has a slot. The caller holds the lock.
+func (r *ackRing) completes() bool {
+	for n := r.head; n != r.tail; n++ {
+		if r.slot(n).kind == mqtt.PubcompPacket {
+			return true
+		}
+	}
+	return false
 }
 
 func (r *ackRing) slot(n uint64) *ack { return &r.slots[n%uint64(len(r.slots))] }

@@ -365,3 +365,34 @@ func TestReceiveMaximumIsOfTheConnection(t *testing.T) {
 	}
 	c.expectEnd(mqtt.ReceiveMaximumExceeded)
 }
+
+// TestPubrelsDoNotCountAsPublishes completes what an earlier connection began, and
+// publishes as much as may be in flight besides (MQTT 5.0 §4.9).
+func TestPubrelsDoNotCountAsPublishes(t *testing.T) {
+	stored := storedSession(7, time.Minute, time.Hour, time.Hour)
+	stored.Received = []uint16{1, 2, 3}
+	held := new(holdingIngester)
+	h, _ := idle(t, func(cfg *Config) { cfg.Limits.InFlight, cfg.Ingester = 2, held }, stored)
+	c := h.visit()
+	c.write(mqtt.AppendConnect(nil, &mqtt.Connect{Version: mqtt.V5, ClientID: "c", SessionExpiry: 60}))
+	held.wait(t, 1)
+	held.receipts[0](nil)
+	c.expect(mqtt.ConnackPacket)
+	var packets []byte
+	for id := range uint16(3) {
+		packets = mqtt.AppendAck(packets, c.version, &mqtt.Ack{Type: mqtt.PubrelPacket, PacketID: 1 + id})
+	}
+	for id := range uint16(2) {
+		packets = mqtt.AppendPublish(packets, c.version, &mqtt.Publish{Topic: []byte("t"), QoS: 1, PacketID: 10 + id})
+	}
+	c.write(packets)          // at once, for the broker does not read on while it waits
+	for n := 1; n <= 5; n++ { // each makes room for another one
+		held.wait(t, n+1)
+		held.receipts[n](nil)
+		if n <= 3 {
+			c.expect(mqtt.PubcompPacket)
+		} else {
+			c.expectAck(uint16(10+n-4), mqtt.Success)
+		}
+	}
+}
