@@ -35,14 +35,12 @@ type ack struct {
 
 // take gives what is to be answered the next slot. While all are taken it waits,
 // but for MQTT 5, whose clients know how many they have: for them it is an error
-// [MQTT-3.3.4-7]. It also fails when the connection ends.
+// [MQTT-3.3.4-7], unless PUBRELs, which do not count, have taken some. It also
+// fails when the connection ends.
 func (r *ackRing) take(kind mqtt.Type, packetID uint16) (slot uint64, err error) {
 	for {
-		if slot, ok := r.tryTake(kind, packetID); ok {
-			return slot, nil
-		}
-		if r.conn.version == mqtt.V5 {
-			return 0, receiveMaximumExceeded(r.conn.b.limits.InFlight)
+		if slot, ok, err := r.tryTake(kind, packetID); ok || err != nil {
+			return slot, err
 		}
 		select {
 		case <-r.moved:
@@ -56,7 +54,7 @@ func receiveMaximumExceeded(most int) error {
 	return &mqtt.Error{Code: mqtt.ReceiveMaximumExceeded, Reason: fmt.Sprintf("more than %d publishes wait for their acknowledgement [MQTT-3.3.4-7]", most)}
 }
 
-func (r *ackRing) tryTake(kind mqtt.Type, packetID uint16) (slot uint64, ok bool) {
+func (r *ackRing) tryTake(kind mqtt.Type, packetID uint16) (slot uint64, ok bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.slots == nil {
@@ -64,28 +62,41 @@ func (r *ackRing) tryTake(kind mqtt.Type, packetID uint16) (slot uint64, ok bool
 		r.moved = make(chan struct{}, 1)
 	}
 	if r.tail-r.head == uint64(len(r.slots)) {
-		return 0, false
+		if r.conn.version == mqtt.V5 && kind != mqtt.PubcompPacket && !r.completes() {
+			err = receiveMaximumExceeded(len(r.slots))
+		}
+		return 0, false, err
 	}
 	slot = r.tail
 	r.tail++
 	*r.slot(slot) = ack{packetID: packetID, kind: kind}
-	return slot, true
+	return slot, true, nil
+}
+
+// completes reports whether a PUBREL has a slot. The caller holds the lock.
+func (r *ackRing) completes() bool {
+	for n := r.head; n != r.tail; n++ {
+		if r.slot(n).kind == mqtt.PubcompPacket {
+			return true
+		}
+	}
+	return false
 }
 
 func (r *ackRing) slot(n uint64) *ack { return &r.slots[n%uint64(len(r.slots))] }
 
-// Committed takes the outcome of the publish in a slot. In MQTT 5 an error
-// becomes the answer's reason. In 3.1.1, where it only ever means success, and
-// when the server stops, the connection ends without it, so that the client
-// sends the message again.
+// Committed takes the outcome of the packet in a slot. In MQTT 5 an error becomes
+// the reason of a PUBACK or PUBREC. In 3.1.1, where these only ever mean success,
+// as PUBCOMP does in both, and when the server stops, the connection ends without
+// it, so that the client sends the packet again.
 func (r *ackRing) Committed(slot uint64, err error) {
 	if err == nil {
 		r.settle(slot, mqtt.Success, "")
 		return
 	}
 	r.conn.b.metrics.failed.Inc()
-	r.forget(slot)
-	if r.conn.version != mqtt.V5 || errors.Is(err, iot.ErrClosed) {
+	kind := r.forget(slot)
+	if r.conn.version != mqtt.V5 || kind == mqtt.PubcompPacket || errors.Is(err, iot.ErrClosed) {
 		r.fail(slot, err)
 		return
 	}
@@ -93,14 +104,16 @@ func (r *ackRing) Committed(slot uint64, err error) {
 }
 
 // forget frees the packet identifier of a QoS 2 publish that was not taken
-// [MQTT-4.3.3-9]: when it comes again it is a new one.
-func (r *ackRing) forget(slot uint64) {
+// [MQTT-4.3.3-9]: when it comes again it is a new one. It returns what would have
+// answered the packet in the slot.
+func (r *ackRing) forget(slot uint64) (answer mqtt.Type) {
 	r.mu.Lock()
 	a := *r.slot(slot)
 	r.mu.Unlock()
 	if a.kind == mqtt.PubrecPacket {
 		r.conn.session.release(a.packetID)
 	}
+	return a.kind
 }
 
 // failureCode says in MQTT 5's terms why a message was not taken.
@@ -149,8 +162,8 @@ func (r *ackRing) release(dst []byte) []byte {
 	return dst
 }
 
-// fail ends the connection because a message could not be taken. The PUBACKs of
-// the messages before it may still leave.
+// fail ends the connection because a packet could not be taken. The answers to
+// those before it may still leave.
 func (r *ackRing) fail(slot uint64, err error) {
 	code := mqtt.UnspecifiedError
 	if errors.Is(err, iot.ErrClosed) {
@@ -161,7 +174,7 @@ func (r *ackRing) fail(slot uint64, err error) {
 	if !r.broken {
 		r.broken = true
 		r.signal()
-		r.conn.interrupt(&mqtt.Error{Code: code, Reason: fmt.Sprintf("packet %d is not acknowledged, for its message was not taken: %v", r.slot(slot).packetID, err)})
+		r.conn.interrupt(&mqtt.Error{Code: code, Reason: fmt.Sprintf("packet %d is not acknowledged, for it was not taken: %v", r.slot(slot).packetID, err)})
 	}
 }
 

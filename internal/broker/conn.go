@@ -46,6 +46,9 @@ type conn struct {
 	session *session      // nil until it is claimed
 	lane    *iot.Lane     // of a connection that this one took over; nil when there was none
 	expiry  time.Duration // of the session, once the connection has ended
+	// inherited is how many publishes of QoS 2 earlier connections left unreleased:
+	// they do not count for what this one has in flight (MQTT 5.0 §4.9).
+	inherited int
 	// Deliveries of a durable session that the client has finished, or has, and
 	// that the store does not know of yet.
 	finishedNumbers, toRelease []uint64
@@ -281,11 +284,13 @@ func (c *conn) end(err error) {
 
 // leave gives the session up.
 func (c *conn) leave(err error) {
+	c.out.refuse() // whoever interrupted the connection may not have come to that
 	c.session.detach(c)
 	if err == errShuttingDown {
 		c.acks.drain(c.b.limits.DrainTimeout)
 	}
 	c.noteProgress()
+	c.out.noteGivenUp() // what the writer, which may have failed, has left
 	if c.connected {
 		now := time.Now()
 		c.b.departures.note(c.clientID, Departure{
@@ -318,11 +323,11 @@ func (c *conn) farewell(err error) []byte {
 	return packet
 }
 
-// refusalCode is a code that CONNACK may have: it has none for what ends a
-// connection that is made (MQTT 5.0 §3.2.2.2), and the client may try again.
+// refusalCode is the code of a CONNACK for what ends a connection. Those that only
+// DISCONNECT has (MQTT 5.0 §3.2.2.2) tell of what passes.
 func refusalCode(code mqtt.ReasonCode) mqtt.ReasonCode {
 	switch code {
-	case mqtt.ServerShuttingDown, mqtt.SessionTakenOver, mqtt.AdministrativeAction:
+	case mqtt.ServerShuttingDown, mqtt.SessionTakenOver, mqtt.AdministrativeAction, mqtt.MaximumConnectTime:
 		return mqtt.ServerUnavailable
 	}
 	return code

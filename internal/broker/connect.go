@@ -137,7 +137,7 @@ func (c *conn) welcome(connect *mqtt.Connect, present bool, assigned string) err
 		return fmt.Errorf("CONNACK has %d bytes and the client takes %d at most [MQTT-3.1.2-24]", len(packet), c.maxPacket)
 	}
 	c.out.send(func(dst []byte) []byte { return append(dst, packet...) })
-	c.connected = true
+	c.connected, c.inherited = true, c.session.unreleased()
 	c.b.tell(c.session.lane, c.b.presence.connected(&c.visit, time.Now()))
 	c.session.attach(c)
 	c.out.send(func(dst []byte) []byte { return dst }) // what waits in the session's queue

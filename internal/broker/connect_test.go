@@ -177,3 +177,22 @@ func TestTakeOverWaitsForTheReader(t *testing.T) {
 	close(leave)
 	<-accepted
 }
+
+// TestConnackHasACodeOfItsOwn ends connections before CONNACK for reasons that only
+// DISCONNECT has codes for.
+func TestConnackHasACodeOfItsOwn(t *testing.T) {
+	for _, code := range []mqtt.ReasonCode{
+		mqtt.ServerShuttingDown, mqtt.SessionTakenOver, mqtt.AdministrativeAction, mqtt.MaximumConnectTime, mqtt.ServerBusy,
+	} {
+		c := &conn{version: mqtt.V5}
+		connack, err := mqtt.DecodeConnack(c.farewell(&mqtt.Error{Code: code}), mqtt.V5)
+		if err != nil || !connack.Code.Failed() {
+			t.Errorf("%v: CONNACK with %v: %v", code, connack.Code, err)
+		}
+		c.version = mqtt.V311
+		connack, err = mqtt.DecodeConnack(c.farewell(&mqtt.Error{Code: code}), mqtt.V311)
+		if err != nil || connack.Code != mqtt.ServerUnavailable {
+			t.Errorf("3.1.1, %v: CONNACK with %v, want one that invites another try: %v", code, connack.Code, err)
+		}
+	}
+}

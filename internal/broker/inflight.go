@@ -12,12 +12,14 @@ import (
 const loadBatch = 128
 
 // resume begins a connection of a durable session: last is the number of its
-// newest queued message, and what is numbered up to sent was sent before,
-// perhaps; guessed says that nobody remembers which of it really was.
+// newest queued message, and what is numbered up to sent was sent before; guessed
+// says that nobody remembers which of it really was. As deliveries begin in order,
+// it is among the first that wait, of which a window was in flight at most.
 func (o *outbound) resume(last, sent uint64, guessed, waiting bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.load.at, o.load.last, o.load.sent, o.load.guessed = 1, last, sent, guessed
+	o.load.maybe = o.conn.b.limits.Window
 	o.behind = waiting
 }
 
@@ -113,6 +115,8 @@ func (o *outbound) loaded(batch []iot.Delivery, last uint64) {
 	}
 	now := time.Now()
 	for _, d := range batch {
+		dup := d.Number <= o.load.sent && (!o.load.guessed || o.load.maybe > 0)
+		o.load.maybe--
 		if d.Released {
 			o.load.at = d.Number + 1
 			pubrel := o.appendPubrel(nil, packetID(d.Number), mqtt.Success)
@@ -120,7 +124,7 @@ func (o *outbound) loaded(batch []iot.Delivery, last uint64) {
 			continue
 		}
 		f := encode(d.Message, o.conn.version, delivery{qos: d.QoS, retain: d.Retain, ids: d.SubscriptionIDs}, now)
-		o.admit(pending{frame: f, number: d.Number, dup: d.Number <= o.load.sent})
+		o.admit(pending{frame: f, number: d.Number, dup: dup})
 	}
 	if len(batch) < loadBatch {
 		o.load.at = last + 1

@@ -18,8 +18,9 @@ const forever = 0xFFFFFFFF
 // restoreSessions takes up the sessions that the last process left.
 func (b *Broker) restoreSessions() error {
 	var newest uint64
+	now := time.Now()
 	err := b.cfg.Sessions.Sessions(func(stored iot.StoredSession) error {
-		s := b.restore(&stored)
+		s := b.restore(&stored, now)
 		b.clients.add(s)
 		b.stored.Store(s.id, s)
 		newest = max(newest, s.id)
@@ -38,13 +39,8 @@ func (b *Broker) watchSessions(ctx context.Context) {
 	now := time.Now()
 	b.clients.mu.Lock()
 	for _, s := range b.clients.byID {
-		if s.owner == nil {
-			if s.record.Ended.IsZero() {
-				s.record.Ended = now // the last process did not see its end
-			}
-			if s.busy == nil {
-				s.schedule(now)
-			}
+		if s.owner == nil && s.busy == nil && s.timer == nil {
+			s.schedule(now)
 		}
 	}
 	b.clients.mu.Unlock()
@@ -62,10 +58,13 @@ func (b *Broker) watchSessions(ctx context.Context) {
 // open makes the claimed session what CONNECT asks for, durably, and reports
 // whether it was there before.
 func (c *conn) open(connect *mqtt.Connect) (present bool, err error) {
-	if c.session.durable && (connect.CleanStart || c.session.over(c.since)) { // [MQTT-3.1.2-4]
+	if s := c.session; s.saved && (!s.durable || connect.CleanStart || s.over(c.since)) { // [MQTT-3.1.2-4]
 		c.b.finish(c.b.clients.renew(c))
 	}
 	s := c.session
+	if will := s.takeWill(c.since, false); will != nil {
+		c.b.settleSession(s, false, will, nil) // its time had come, and the timer was late
+	}
 	present = s.durable // [MQTT-3.1.2-5], [MQTT-3.1.2-6]
 	c.expiry = c.b.grantExpiry(connect)
 	if !present {
@@ -75,6 +74,7 @@ func (c *conn) open(connect *mqtt.Connect) (present bool, err error) {
 		c.b.clients.mu.Unlock()
 		s.record = iot.Session{ID: s.id, ClientID: c.clientID, Created: c.since}
 	}
+	before := s.record.Expiry // 0 when there is no session to come back to
 	s.record.Certificate, s.record.Policies = c.peer.Certificate, c.peer.Policies
 	s.record.Expiry, s.record.Ended = c.expiry, time.Time{}
 	s.record.Will = c.will(connect)
@@ -85,9 +85,7 @@ func (c *conn) open(connect *mqtt.Connect) (present bool, err error) {
 	s.saved = true
 	c.b.stored.Store(s.id, s)
 	if err := c.b.apply(s.lane, &iot.SaveSession{Session: s.record}); err != nil {
-		if !present {
-			c.expiry = 0 // there is no session to come back to
-		}
+		c.expiry = before
 		return present, refusal("store the session", err)
 	}
 	return present, nil
@@ -182,17 +180,20 @@ func (s *session) schedule(now time.Time) {
 	if s.b.clients.frozen {
 		return
 	}
-	next := time.Duration(-1)
+	next := time.Duration(-1) // never
 	if s.record.Expiry >= 0 {
-		next = s.record.Ended.Add(s.record.Expiry).Sub(now)
+		next = max(0, s.record.Ended.Add(s.record.Expiry).Sub(now))
 	}
 	if w := s.record.Will; w != nil {
-		if due := s.record.Ended.Add(w.Delay).Sub(now); next < 0 || due < next {
-			next = max(0, due)
+		if due := max(0, s.record.Ended.Add(w.Delay).Sub(now)); next < 0 || due < next {
+			next = due
 		}
 	}
-	if next >= 0 || s.record.Expiry >= 0 {
-		s.timer = time.AfterFunc(max(0, next), s.timeUp)
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+	if next >= 0 {
+		s.timer = time.AfterFunc(next, s.timeUp)
 	}
 }
 
@@ -201,7 +202,7 @@ func (s *session) timeUp() {
 	l := &s.b.clients
 	l.mu.Lock()
 	if s.owner != nil || s.busy != nil || l.byID[s.clientID] != s || l.frozen {
-		l.mu.Unlock()
+		l.mu.Unlock() // Stop came too late
 		return
 	}
 	now := time.Now()
@@ -250,12 +251,36 @@ func (b *Broker) settleSession(s *session, over bool, will *iot.Message, done io
 	if will != nil && b.mayPublishWill(s, will) {
 		sub.Message = will
 		b.metrics.wills.Inc()
+		if over {
+			sub.Receipt = &lastWord{b, s.lane, sub.Effects, done}
+		}
 	}
 	switch {
 	case sub.Message != nil || len(sub.Effects) > 0:
 		b.cfg.Ingester.Submit(sub)
 	case done != nil:
 		done.Committed(0, nil)
+	}
+}
+
+// lastWord is the receipt of the last that a session submits, with its will. When
+// that is refused, as a message may be that finds no room, the session ends all
+// the same, or the next start would bring it back. done, which may be nil, learns
+// when that is durable.
+type lastWord struct {
+	b       *Broker
+	lane    *iot.Lane
+	effects []iot.Effect
+	done    iot.Receipt
+}
+
+// Committed implements [iot.Receipt].
+func (e *lastWord) Committed(_ uint64, err error) {
+	switch {
+	case err != nil && len(e.effects) > 0:
+		go e.b.cfg.Ingester.Submit(iot.Submission{Effects: e.effects, Lane: e.lane, Receipt: e.done})
+	case e.done != nil:
+		e.done.Committed(0, err)
 	}
 }
 

@@ -43,7 +43,8 @@ type outbound struct {
 	behind bool   // the store has messages from load.at to load.last that the queue has not
 	load   struct {
 		at, last, sent uint64
-		guessed        bool // that sent is right
+		guessed        bool // nobody remembers what was really sent
+		maybe          int  // how much more of it may have been, then
 	}
 	givenUp []uint64 // numbers of messages that the store is to forget
 

@@ -180,7 +180,7 @@ func (c *conn) submit(p *mqtt.Publish, v verdict, who *identity) error {
 // new: one that was not released is the same message again [MQTT-4.3.3-10].
 func (c *conn) receive(packetID uint16) (added bool, err error) {
 	added = c.session.receive(packetID)
-	if added && c.version == mqtt.V5 && c.session.unreleased() > c.b.limits.InFlight {
+	if added && c.version == mqtt.V5 && c.session.unreleased() > c.inherited+c.b.limits.InFlight {
 		c.session.release(packetID)
 		return false, receiveMaximumExceeded(c.b.limits.InFlight)
 	}

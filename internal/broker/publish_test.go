@@ -348,3 +348,24 @@ func TestShutdownWaitsForAcknowledgements(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestPubcompIsNeverARefusal fails the commit of a PUBREL: PUBCOMP has no reason
+// code for that (MQTT 5.0 §3.7.2.1), so the connection ends and the client tries
+// again.
+func TestPubcompIsNeverARefusal(t *testing.T) {
+	h, taken := idle(t, nil)
+	taken.refuse = func(s iot.Submission) error {
+		if len(s.Effects) > 0 {
+			if _, ok := s.Effects[0].(*iot.Release); ok {
+				return errors.New("the disk is on fire")
+			}
+		}
+		return nil
+	}
+	c := h.visit()
+	c.connect(&mqtt.Connect{Version: mqtt.V5, ClientID: "c", SessionExpiry: 60, CleanStart: true})
+	c.write(mqtt.AppendPublish(nil, c.version, &mqtt.Publish{Topic: []byte("t"), QoS: 2, PacketID: 1}))
+	c.expect(mqtt.PubrecPacket)
+	c.write(mqtt.AppendAck(nil, c.version, &mqtt.Ack{Type: mqtt.PubrelPacket, PacketID: 1}))
+	c.expectEnd(mqtt.UnspecifiedError)
+}

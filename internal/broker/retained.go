@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"sync"
 	"time"
 
@@ -54,8 +55,12 @@ func (r *retainedFeed) run(c *conn) {
 		if !ok {
 			return
 		}
-		if err := c.sendRetained(next.Subscription); err != nil {
-			c.interrupt(&mqtt.Error{Code: mqtt.UnspecifiedError, Reason: "read the retained messages: " + err.Error()})
+		err := c.sendRetained(next.Subscription)
+		if _, told := errors.AsType[*mqtt.Error](err); err != nil && !told {
+			err = refusal("send the retained messages", err)
+		}
+		if err != nil {
+			c.interrupt(err)
 		}
 	}
 }
@@ -74,12 +79,13 @@ func (r *retainedFeed) next() (next feed, ok bool) {
 // retainedBatch is how many messages are queued for a durable session at once.
 const retainedBatch = 64
 
-// sendRetained delivers the retained messages of a subscription. Those that a
-// durable session gets at QoS 1 or 2 go through its queue.
+// sendRetained delivers the retained messages of a subscription, for as long as
+// there is that [MQTT-3.10.4-2]. Those that a durable session gets at QoS 1 or 2
+// go through its queue.
 func (c *conn) sendRetained(sub iot.Subscription) error {
 	var effects []iot.Effect
 	flush := func() error {
-		if len(effects) == 0 {
+		if len(effects) == 0 || !c.session.subscribed(sub.Filter) {
 			return nil
 		}
 		err := c.b.apply(c.session.lane, effects...)
@@ -93,7 +99,7 @@ func (c *conn) sendRetained(sub iot.Subscription) error {
 			d.ids = []uint32{sub.ID}
 		}
 		switch {
-		case !c.out.awaitCalm():
+		case !c.out.awaitCalm(), !c.session.subscribed(sub.Filter):
 			return false
 		case d.qos == 0 || !c.session.durable:
 			failed = c.deliverRetained(m, d)
@@ -118,7 +124,8 @@ func (c *conn) sendRetained(sub iot.Subscription) error {
 	return err
 }
 
-// deliverRetained delivers a message that needs no place in a stored queue.
+// deliverRetained delivers a message that needs no place in a stored queue. It
+// fails when the client may not be connected any more.
 func (c *conn) deliverRetained(m *iot.Message, d delivery) error {
 	who, err := c.identify()
 	if err != nil {

@@ -44,8 +44,8 @@ type session struct {
 	filters  map[string]iot.Subscription
 	received map[uint16]struct{} // QoS 2 publishes that were taken and not released
 	last     uint64              // number of the newest queued message
-	sent     uint64              // number up to which messages were sent, perhaps, on earlier connections
-	guessed  bool                // sent is from the last process, which nobody remembers
+	sent     uint64              // number up to which messages were sent on earlier connections
+	guessed  bool                // sent is of the last process, which nobody remembers: it may have sent less
 
 	count    atomic.Int32 // of filters, for Route
 	messages atomic.Int64 // queued
@@ -63,10 +63,14 @@ func (b *Broker) newSession(clientID string, lane *iot.Lane) *session {
 	return &session{b: b, clientID: clientID, lane: lane}
 }
 
-// restore returns a session as it was stored.
-func (b *Broker) restore(stored *iot.StoredSession) *session {
+// restore returns a session as it was stored. The connection whose end the last
+// process did not see ends now.
+func (b *Broker) restore(stored *iot.StoredSession, now time.Time) *session {
 	s := b.newSession(stored.ClientID, nil)
 	s.id, s.record, s.saved = stored.ID, stored.Session, true
+	if s.record.Ended.IsZero() {
+		s.record.Ended = now
+	}
 	s.durable = stored.Expiry != 0
 	s.dropped.Store(stored.Dropped)
 	for _, id := range stored.Received {
@@ -78,8 +82,7 @@ func (b *Broker) restore(stored *iot.StoredSession) *session {
 	if stored.Queue.First > 0 {
 		// Nobody remembers how far the last process came. What may have been sent
 		// is marked as a duplicate: that is allowed where the opposite is not.
-		s.sent = stored.Queue.First + uint64(b.limits.Window) - 1
-		s.guessed = true
+		s.sent, s.guessed = s.last, true
 	}
 	for _, sub := range stored.Subscriptions {
 		s.subscribe(sub)

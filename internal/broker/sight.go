@@ -23,7 +23,7 @@ type ClientInfo struct {
 	Since         time.Time
 	KeepAlive     time.Duration // 0: none
 
-	Persistent    bool      // the session outlives the connection
+	Persistent    bool      // the session outlives the connection; false while that is opened or ends
 	Expires       time.Time // when the session ends unless the client returns; zero while connected, and for never
 	Subscriptions []iot.Subscription
 
@@ -135,6 +135,7 @@ func (s *session) info() ClientInfo {
 		info.Remote, info.CertificateID = info.Left.Remote, info.Left.Certificate
 	}
 	if c := s.conn.Load(); c != nil {
+		info.Persistent = s.durable
 		c.describe(&info)
 	}
 	s.b.clients.mu.Lock()

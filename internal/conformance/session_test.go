@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fieldline-iot/fieldline/internal/broker"
 	"github.com/fieldline-iot/fieldline/internal/mqtt"
 )
 
@@ -224,5 +225,37 @@ func TestTakeOverCarriesTheSession(t *testing.T) {
 			old.nc.Close()
 		}
 		sub.quiet()
+	})
+}
+
+// TestDuplicatesAfterARestart restarts the broker while messages wait, of which
+// as many may have been sent before as are in flight at most. They are those that
+// the client did not acknowledge, wherever they are; the others were never sent.
+func TestDuplicatesAfterARestart(t *testing.T) {
+	t.Parallel()
+	shows(t, "MQTT-3.3.1-1")
+	versions(t, func(t *testing.T, v mqtt.Version) {
+		w := newWorld(t, func(cfg *broker.Config) { cfg.Limits.Window = 2 })
+		sub, pub := w.connect(v, "sub", resume), w.connect(v, "pub")
+		sub.subscribe("t", 1)
+		pub.publish("t", "1", 1)
+		sub.expectUnacknowledged("t", "1", 1)
+		for n := range 10 { // which leave the two others far from each other
+			pub.publish("t", fmt.Sprint("done ", n), 1)
+			sub.expectMessage("t", fmt.Sprint("done ", n), 1)
+		}
+		pub.publish("t", "2", 1)
+		sub.expectUnacknowledged("t", "2", 1)
+		pub.publish("t", "never sent", 1)
+		sub.quiet()
+		w.restart()
+		w.connect(v, "pub").publish("t", "new", 1)
+		sub = w.connect(v, "sub", resume)
+		for _, payload := range []string{"1", "2", "never sent", "new"} {
+			before := len(payload) == 1
+			if p := sub.expectMessage("t", payload, 1); p.Dup != before {
+				t.Errorf("%q is marked as a duplicate: %v", payload, p.Dup)
+			}
+		}
 	})
 }

@@ -65,8 +65,8 @@ func TestSubscriptionIsReplaced(t *testing.T) {
 		w := w.in(t)
 		sub, pub := w.connect(v, "sub"+v.String()), w.connect(v, "pub"+v.String())
 		topic := "t/" + v.String()
+		pub.publish(topic, "kept", 1, retained) // first, lest it be sent as live and as retained
 		sub.subscribe(topic, 0)
-		pub.publish(topic, "kept", 1, retained)
 		sub.expectMessage(topic, "kept", 0)
 
 		id := sub.beginSubscribe(0, mqtt.Subscription{Filter: topic, QoS: 1})
