@@ -279,6 +279,7 @@ func (c *conn) leave(err error) {
 		c.acks.drain(c.b.limits.DrainTimeout)
 	}
 	c.noteProgress()
+	c.out.noteGivenUp()
 	if c.connected {
 		c.b.tell(c.session.lane, c.b.presence.disconnected(&c.visit, err, time.Now()))
 	}

@@ -1,11 +1,13 @@
 package broker
 
 import (
+	"runtime"
 	"testing"
 	"time"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
 	"github.com/fieldline-iot/fieldline/internal/mqtt"
+	"github.com/fieldline-iot/fieldline/internal/policy"
 )
 
 // resume connects a client whose session outlives the connection.
@@ -27,6 +29,16 @@ func (c *client) drop(h *harness, id string) {
 	c.nc.Close()
 	if conn != nil {
 		<-conn.done
+	}
+}
+
+// awaitTaken waits until a client's writer has taken all that waited.
+func (h *harness) awaitTaken(id string) {
+	for {
+		if messages, _ := h.waiting(id); messages == 0 {
+			return
+		}
+		runtime.Gosched()
 	}
 }
 
@@ -64,4 +76,24 @@ func TestAMessageCommittedWhileItsClientComesIsDelivered(t *testing.T) {
 			c.ping()
 		})
 	}
+}
+
+// TestWhatAClientMayNotHaveIsTakenOffItsQueueOnce: else the queue would seem to
+// be empty while messages wait in it.
+func TestWhatAClientMayNotHaveIsTakenOffItsQueueOnce(t *testing.T) {
+	h, kept := startDurable(t, nil)
+	h.policy.deny(policy.Receive, "secret")
+	c := h.resume("a")
+	c.subscribe(mqtt.Subscription{Filter: "#", QoS: 1})
+	kept.send("open", "1")
+	h.awaitTaken("a")
+	kept.send("secret", "2") // while the writer waits for the client to take the first
+	for range 2 {
+		c.drop(h, "a")
+		if counted, waiting := h.clients.session("a").messages.Load(), kept.waiting("a"); counted != 1 || len(waiting) != 1 {
+			t.Fatalf("%d messages are counted and %q wait, want the first", counted, waiting)
+		}
+		c = h.resume("a")
+	}
+	c.expectNext("open", "1")
 }

@@ -63,8 +63,12 @@ func (o *outbound) giveUp(number uint64, m *iot.Message) {
 	o.givenUp = append(o.givenUp, number)
 }
 
-// noteGivenUp tells the store which messages have been given up.
+// noteGivenUp tells the store which messages have been given up. When it returns
+// to the reader, which has the connection refuse deliveries before, the store has
+// been told of all: the next connection finds none of them.
 func (o *outbound) noteGivenUp() {
+	o.noting.Lock()
+	defer o.noting.Unlock()
 	o.mu.Lock()
 	numbers := o.givenUp
 	o.givenUp = nil

@@ -45,7 +45,8 @@ type outbound struct {
 		at, last, sent uint64
 		guessed        bool // that sent is right
 	}
-	givenUp []uint64 // numbers of messages that the store is to forget
+	givenUp []uint64   // numbers of messages that the store is to forget
+	noting  sync.Mutex // held while the store is told of them; taken before mu
 
 	aliases  map[string]uint16 // topic aliases that the client knows
 	aliasMax int               // how many it takes
