@@ -97,3 +97,41 @@ func TestWhatAClientMayNotHaveIsTakenOffItsQueueOnce(t *testing.T) {
 	}
 	c.expectNext("open", "1")
 }
+
+// TestAConnectionThatIsEndingLoadsNothing: its writer would look for ever for
+// what it may not take.
+func TestAConnectionThatIsEndingLoadsNothing(t *testing.T) {
+	h, _ := startDurable(t, nil)
+	c := newConn(h.Broker, &loopConn{}, Peer{}, time.Time{})
+	c.out.limit = 1
+	c.interrupt(errGoodbye)
+	c.out.resume(5, 0, false, true)
+	if c.out.sendable() {
+		t.Error("there seems to be something to write")
+	}
+}
+
+// recorder keeps what is written to it.
+type recorder struct {
+	loopConn
+	written []byte
+}
+
+func (r *recorder) Write(p []byte) (int, error) {
+	r.written = append(r.written, p...)
+	return len(p), nil
+}
+
+// TestNothingFollowsTheFarewell: what ends a connection may be slow to have its
+// deliveries dropped.
+func TestNothingFollowsTheFarewell(t *testing.T) {
+	h := start(t, nil)
+	nc := new(recorder)
+	c := newConn(h.Broker, nc, Peer{}, time.Time{})
+	c.out.push(pending{frame: encode(&iot.Message{Topic: "t"}, mqtt.V5, delivery{}, time.Now())})
+	farewell := mqtt.AppendDisconnect(nil, mqtt.V5, &mqtt.Disconnect{Code: mqtt.ServerShuttingDown})
+	c.out.close(farewell)
+	if string(nc.written) != string(farewell) {
+		t.Errorf("the broker wrote %x, want %x", nc.written, farewell)
+	}
+}

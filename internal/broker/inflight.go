@@ -18,7 +18,7 @@ func (o *outbound) resume(last, sent uint64, guessed, waiting bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.load.at, o.load.last, o.load.sent, o.load.guessed = 1, last, sent, guessed
-	o.behind = waiting
+	o.behind = waiting && !o.refuses && !o.closed
 }
 
 // queued takes a message that is durable in the session's queue. One that finds

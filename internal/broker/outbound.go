@@ -454,6 +454,7 @@ func (o *outbound) last(farewell []byte) (idle <-chan struct{}) {
 	defer o.mu.Unlock()
 	if !o.closed {
 		o.closed, o.behind = true, false
+		o.drop()
 		o.answers = append(o.answers, farewell...)
 		o.start()
 	}
