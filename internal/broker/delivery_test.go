@@ -135,3 +135,21 @@ func TestNothingFollowsTheFarewell(t *testing.T) {
 		t.Errorf("the broker wrote %x, want %x", nc.written, farewell)
 	}
 }
+
+// TestAnAliasMakesNoPacketTooLarge: an alias is longer than a short topic.
+func TestAnAliasMakesNoPacketTooLarge(t *testing.T) {
+	h := start(t, nil)
+	c := h.dial()
+	c.connect(&mqtt.Connect{Version: mqtt.V5, ClientID: "a", MaximumPacketSize: 20, TopicAliasMaximum: 1})
+	c.subscribe(mqtt.Subscription{Filter: "t"})
+	h.Route(&iot.Message{Topic: "t"}, nil) // gives the topic its alias
+	c.expectPublish("t", 0)
+	for payload, topic := range map[string]string{"short": "", "of 14 bytes ..": "t"} {
+		h.Route(&iot.Message{Topic: "t", Payload: []byte(payload)}, nil)
+		packet := c.expect(mqtt.PublishPacket)
+		var p mqtt.Publish
+		if err := p.Decode(packet, mqtt.V5); err != nil || string(p.Topic) != topic || len(packet) > 20 {
+			t.Errorf("PUBLISH of %d bytes to %q, %v, want at most 20 to %q", len(packet), p.Topic, err, topic)
+		}
+	}
+}

@@ -350,21 +350,24 @@ func (o *outbound) begun(p pending) bool { return p.dup && (p.qos == 2 || !o.loa
 func (o *outbound) appendAliased(dst []byte, f *frame, now time.Time) []byte {
 	topic, from := f.message.Topic, len(dst)
 	alias, known := o.aliases[topic]
-	if known {
-		return f.append(dst, now, "", alias)
-	}
-	if len(o.aliases) == o.aliasMax {
+	switch {
+	case known:
+		dst = f.append(dst, now, "", alias)
+	case len(o.aliases) == o.aliasMax:
 		return f.append(dst, now, topic, 0)
+	default:
+		alias = uint16(len(o.aliases) + 1)
+		dst = f.append(dst, now, topic, alias)
 	}
-	alias = uint16(len(o.aliases) + 1)
-	dst = f.append(dst, now, topic, alias)
 	if most := o.conn.maxPacket; most > 0 && len(dst)-from > most {
 		return f.append(dst[:from], now, topic, 0) // the alias made it too large
 	}
-	if o.aliases == nil {
-		o.aliases = make(map[string]uint16)
+	if !known {
+		if o.aliases == nil {
+			o.aliases = make(map[string]uint16)
+		}
+		o.aliases[topic] = alias
 	}
-	o.aliases[topic] = alias
 	return dst
 }
 
