@@ -1,7 +1,10 @@
 package broker
 
 import (
+	"fmt"
+	"net"
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -152,4 +155,72 @@ func TestAnAliasMakesNoPacketTooLarge(t *testing.T) {
 			t.Errorf("PUBLISH of %d bytes to %q, %v, want at most 20 to %q", len(packet), p.Topic, err, topic)
 		}
 	}
+}
+
+// chatty is a connection on which something happens before each write, once it
+// is told what.
+type chatty struct {
+	net.Conn
+	before atomic.Pointer[func()]
+}
+
+func (c *chatty) Write(p []byte) (int, error) {
+	if before := c.before.Load(); before != nil {
+		(*before)()
+	}
+	return c.Conn.Write(p)
+}
+
+// TestAStreamOfQoS0KeepsNoQueueFromBeingRead: the next message of QoS 0 is always
+// there before the writer has written the one before.
+func TestAStreamOfQoS0KeepsNoQueueFromBeingRead(t *testing.T) {
+	h, kept := startDurable(t, func(cfg *Config) { cfg.Limits.QueueMessages = 4 })
+	ours, theirs := net.Pipe()
+	defer ours.Close()
+	nc := &chatty{Conn: theirs}
+	h.plain.conns <- nc
+	c := &client{t: t, nc: ours}
+	c.connect(&mqtt.Connect{Version: mqtt.V311, ClientID: "a"})
+	c.subscribe(mqtt.Subscription{Filter: "t", QoS: 1})
+	stream := func() { h.Route(&iot.Message{Topic: "t"}, nil) }
+	stream()
+	h.awaitTaken("a")
+	for range 4 {
+		stream() // fills the queue
+	}
+	kept.send("t", "kept")
+	nc.before.Store(&stream)
+	for n := 0; ; n++ {
+		packet := c.expect(mqtt.PublishPacket)
+		if mqtt.PublishPacketIDOffset(packet) > 0 {
+			break
+		}
+		if n > 100 {
+			t.Fatal("the message of QoS 1 does not come")
+		}
+	}
+}
+
+// TestLittleOfAQueueIsReadAtOnce: what is read from the store waits in memory.
+func TestLittleOfAQueueIsReadAtOnce(t *testing.T) {
+	h, kept := startDurable(t, nil)
+	c := h.resume("a")
+	c.subscribe(mqtt.Subscription{Filter: "t", QoS: 1})
+	c.drop(h, "a")
+	const size = chunkSize / 2
+	for i := range 20 {
+		kept.send("t", fmt.Sprintf("%*d", size, i))
+	}
+	c = h.resume("a", func(connect *mqtt.Connect) { connect.ReceiveMaximum = 1 })
+	for i := range 20 {
+		p := c.expectPublish("t", 1)
+		if string(p.Payload) != fmt.Sprintf("%*d", size, i) {
+			t.Fatalf("delivery %d is another message", i)
+		}
+		if held := h.held.Load(); held > 2*chunkSize {
+			t.Fatalf("%d bytes wait in memory, want at most %d", held, 2*chunkSize)
+		}
+		c.ack(mqtt.PubackPacket, p.PacketID, mqtt.Success)
+	}
+	c.ping()
 }

@@ -36,6 +36,7 @@ type outbound struct {
 	queue    []pending
 	next     int // first of queue that has not been written
 	bytes    int // in queue[next:]
+	numbered int // in queue[next:], with a number
 	receives decisions
 
 	window window
@@ -175,7 +176,12 @@ func (o *outbound) push(p pending) {
 	}
 	o.queue = append(o.queue, p)
 	o.hold(len(p.packet))
-	o.conn.b.metrics.delivered[p.qos].Inc()
+	if p.number > 0 {
+		o.numbered++
+	}
+	if !p.released {
+		o.conn.b.metrics.delivered[p.qos].Inc()
+	}
 }
 
 // hold counts what the queue holds more, or less, in bytes.
@@ -187,6 +193,9 @@ func (o *outbound) hold(bytes int) {
 // pop removes the first of the queue.
 func (o *outbound) pop() {
 	o.hold(-len(o.queue[o.next].packet))
+	if o.queue[o.next].number > 0 {
+		o.numbered--
+	}
 	o.queue[o.next] = pending{}
 	o.next++
 	if o.next < len(o.queue) {
@@ -201,7 +210,7 @@ func (o *outbound) pop() {
 // drop empties the queue.
 func (o *outbound) drop() {
 	o.hold(-o.bytes)
-	o.queue, o.next = nil, 0
+	o.queue, o.next, o.numbered = nil, 0, 0
 }
 
 // roomy reports whether what is delivered now need not wait for long.
