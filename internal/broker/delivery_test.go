@@ -108,7 +108,7 @@ func TestAConnectionThatIsEndingLoadsNothing(t *testing.T) {
 	c := newConn(h.Broker, &loopConn{}, Peer{}, time.Time{})
 	c.out.limit = 1
 	c.interrupt(errGoodbye)
-	c.out.resume(5, 0, false, true)
+	c.out.resume(5, 0, 0, true)
 	if c.out.sendable() {
 		t.Error("there seems to be something to write")
 	}
@@ -223,4 +223,44 @@ func TestLittleOfAQueueIsReadAtOnce(t *testing.T) {
 		c.ack(mqtt.PubackPacket, p.PacketID, mqtt.Success)
 	}
 	c.ping()
+}
+
+// TestAfterACrashAnyMessageMayHaveBeenSent: that a client had acknowledged many
+// may have been lost with the process. Of those that have expired only as many
+// are sent as the client may be waiting for.
+func TestAfterACrashAnyMessageMayHaveBeenSent(t *testing.T) {
+	const messages, window = 6, 2
+	lifetime := uint32(1)
+	kept := &memory{queues: make(map[uint64][]iot.Delivery), last: map[uint64]uint64{1: messages, 2: messages}}
+	for id, client := range map[uint64]string{1: "a", 2: "b"} {
+		for n := range uint64(messages) {
+			m := &iot.Message{Topic: "t", Payload: fmt.Append(nil, n+1), QoS: 2, Origin: iot.Origin{Arrived: time.Unix(1, 0)}}
+			if client == "b" {
+				m.Properties = &iot.Properties{MessageExpiry: &lifetime}
+			}
+			kept.queues[id] = append(kept.queues[id], iot.Delivery{Message: m, Target: iot.Target{Session: id, Number: n + 1, QoS: 2}})
+		}
+		kept.stored = append(kept.stored, iot.StoredSession{
+			Session: iot.Session{ID: id, ClientID: client, Expiry: -1},
+			Queue:   iot.QueueStat{First: 1, Last: messages, Messages: messages, Bytes: 2 * messages},
+		})
+	}
+	h, _ := restartDurable(t, kept, func(cfg *Config) { cfg.Limits.Window = window })
+	for client, want := range map[string]int{"a": messages, "b": window} {
+		c := h.resume(client, func(connect *mqtt.Connect) { connect.ReceiveMaximum = 1 })
+		for i := range want {
+			p := c.expectPublish("t", 2)
+			if string(p.Payload) != fmt.Sprint(i+1) || !p.Dup {
+				t.Errorf("client %s got %s, dup %v, want %d, sent before", client, p.Payload, p.Dup, i+1)
+			}
+			c.ack(mqtt.PubrecPacket, p.PacketID, mqtt.Success)
+			c.expect(mqtt.PubrelPacket)
+			c.ack(mqtt.PubcompPacket, p.PacketID, mqtt.Success)
+		}
+		c.ping()
+		c.drop(h, client) // by now the store has been told
+		if left := kept.waiting(client); len(left) > 0 {
+			t.Errorf("client %s: %q wait still", client, left)
+		}
+	}
 }

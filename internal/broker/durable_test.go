@@ -17,13 +17,18 @@ type memory struct {
 	queues map[uint64][]iot.Delivery
 	last   map[uint64]uint64 // number given last
 	fail   func(iot.Effect) error
-	reads  []uint64 // first numbers asked for
+	stored []iot.StoredSession
 }
 
 // startDurable runs a broker whose sessions keep their messages.
 func startDurable(t testing.TB, change func(*Config)) (*harness, *memory) {
 	t.Helper()
-	kept := &memory{queues: make(map[uint64][]iot.Delivery), last: make(map[uint64]uint64)}
+	return restartDurable(t, &memory{queues: make(map[uint64][]iot.Delivery), last: make(map[uint64]uint64)}, change)
+}
+
+// restartDurable runs a broker that finds what another one has left.
+func restartDurable(t testing.TB, kept *memory, change func(*Config)) (*harness, *memory) {
+	t.Helper()
 	ready := make(chan struct{})
 	h := start(t, func(cfg *Config) {
 		cfg.Ingester, cfg.Sessions = awaiting{kept, ready}, kept
@@ -105,10 +110,18 @@ func (m *memory) apply(e iot.Effect) {
 	}
 }
 
+func (m *memory) Sessions(visit func(iot.StoredSession) error) error {
+	for _, s := range m.stored {
+		if err := visit(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (m *memory) Queued(session, first, last uint64, visit func(iot.Delivery) bool) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.reads = append(m.reads, first)
 	for _, d := range m.queues[session] {
 		if d.Number >= first && d.Number <= last && !visit(d) {
 			break

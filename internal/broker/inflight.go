@@ -13,11 +13,11 @@ const loadBatch = 128
 
 // resume begins a connection of a durable session: last is the number of its
 // newest queued message, and what is numbered up to sent was sent before,
-// perhaps; guessed says that nobody remembers which of it really was.
-func (o *outbound) resume(last, sent uint64, guessed, waiting bool) {
+// perhaps. Where nobody remembers, likely is up to where that is likely; else 0.
+func (o *outbound) resume(last, sent, likely uint64, waiting bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.load.at, o.load.last, o.load.sent, o.load.guessed = 1, last, sent, guessed
+	o.load.at, o.load.last, o.load.sent, o.load.likely = 1, last, sent, likely
 	o.behind = waiting && !o.refuses && !o.closed
 }
 

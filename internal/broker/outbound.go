@@ -43,8 +43,7 @@ type outbound struct {
 	number uint64 // of the last delivery of QoS 1 or 2 in the queue
 	behind bool   // the store has messages from load.at to load.last that the queue has not
 	load   struct {
-		at, last, sent uint64
-		guessed        bool // that sent is right
+		at, last, sent, likely uint64 // see resume
 	}
 	givenUp []uint64   // numbers of messages that the store is to forget
 	noting  sync.Mutex // held while the store is told of them; taken before mu
@@ -351,8 +350,11 @@ func (o *outbound) append(dst []byte, p pending, now time.Time) []byte {
 
 // begun reports whether the delivery of a message has begun on an earlier
 // connection: then it goes on although the message has expired [MQTT-4.3.3-7].
-// Where nobody knows, that is assumed at QoS 2, where the client may wait for it.
-func (o *outbound) begun(p pending) bool { return p.dup && (p.qos == 2 || !o.load.guessed) }
+// Where nobody knows, that is assumed where it is likely, and only at QoS 2, where
+// the client may wait for it.
+func (o *outbound) begun(p pending) bool {
+	return p.dup && (o.load.likely == 0 || p.qos == 2 && p.number <= o.load.likely)
+}
 
 // appendAliased appends a PUBLISH whose topic is a number where the client knows
 // it already, and gives it one where the client takes more [MQTT-3.1.2-26].

@@ -43,7 +43,7 @@ type session struct {
 	received map[uint16]struct{} // QoS 2 publishes that were taken and not released
 	last     uint64              // number of the newest queued message
 	sent     uint64              // number up to which messages were sent, perhaps, on earlier connections
-	guessed  bool                // sent is from the last process, which nobody remembers
+	likely   uint64              // number up to which that is likely; 0: sent is known
 
 	count    atomic.Int32 // of filters, for Route
 	messages atomic.Int64 // queued
@@ -74,10 +74,11 @@ func (b *Broker) restore(stored *iot.StoredSession) *session {
 	s.messages.Store(int64(stored.Queue.Messages))
 	s.bytes.Store(stored.Queue.Bytes)
 	if stored.Queue.First > 0 {
-		// Nobody remembers how far the last process came. What may have been sent
-		// is marked as a duplicate: that is allowed where the opposite is not.
-		s.sent = stored.Queue.First + uint64(b.limits.Window) - 1
-		s.guessed = true
+		// Nobody remembers how far the last process came, nor what of the client's
+		// acknowledgements was lost with it. What may have been sent is marked as a
+		// duplicate: that is allowed where the opposite is not.
+		s.sent = stored.Queue.Last
+		s.likely = stored.Queue.First + uint64(b.limits.Window) - 1
 	}
 	for _, sub := range stored.Subscriptions {
 		s.subscribe(sub)
@@ -210,7 +211,7 @@ func (s *session) attach(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.durable {
-		c.out.resume(s.last, s.sent, s.guessed, s.messages.Load() > 0)
+		c.out.resume(s.last, s.sent, s.likely, s.messages.Load() > 0)
 	}
 	s.conn.Store(c)
 }
@@ -221,7 +222,7 @@ func (s *session) detach(c *conn) {
 	defer s.mu.Unlock()
 	if s.conn.CompareAndSwap(c, nil) {
 		if sent := c.out.sentUpTo(); sent >= s.sent {
-			s.sent, s.guessed = sent, false
+			s.sent, s.likely = sent, 0
 		}
 	}
 }
