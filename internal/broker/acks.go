@@ -34,14 +34,15 @@ type ack struct {
 }
 
 // take gives what is to be answered the next slot. While all are taken it waits,
-// but for MQTT 5, whose clients know how many they have: for them it is an error
-// [MQTT-3.3.4-7]. It also fails when the connection ends.
+// but for MQTT 5 if all are publishes, of which its clients know how many they may
+// send: then it is an error [MQTT-3.3.4-7]. PUBRELs that a client sends again when
+// it comes back do not count. It also fails when the connection ends.
 func (r *ackRing) take(kind mqtt.Type, packetID uint16) (slot uint64, err error) {
 	for {
 		if slot, ok := r.tryTake(kind, packetID); ok {
 			return slot, nil
 		}
-		if r.conn.version == mqtt.V5 {
+		if r.conn.version == mqtt.V5 && kind != mqtt.PubcompPacket && r.publishes() == r.conn.b.limits.InFlight {
 			return 0, receiveMaximumExceeded(r.conn.b.limits.InFlight)
 		}
 		select {
@@ -70,6 +71,18 @@ func (r *ackRing) tryTake(kind mqtt.Type, packetID uint16) (slot uint64, ok bool
 	r.tail++
 	*r.slot(slot) = ack{packetID: packetID, kind: kind}
 	return slot, true
+}
+
+// publishes returns how many publishes wait for their acknowledgement.
+func (r *ackRing) publishes() (n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for slot := r.head; slot != r.tail; slot++ {
+		if r.slot(slot).kind != mqtt.PubcompPacket {
+			n++
+		}
+	}
+	return n
 }
 
 func (r *ackRing) slot(n uint64) *ack { return &r.slots[n%uint64(len(r.slots))] }

@@ -264,3 +264,59 @@ func TestAfterACrashAnyMessageMayHaveBeenSent(t *testing.T) {
 		}
 	}
 }
+
+// TestPubrelsDoNotExceedTheReceiveMaximum: a client that comes back may send all
+// its PUBRELs again besides as many publishes as it may.
+func TestPubrelsDoNotExceedTheReceiveMaximum(t *testing.T) {
+	held := make(chan func(), 10)
+	h := start(t, func(cfg *Config) {
+		cfg.Limits.InFlight = 2
+		cfg.Ingester = submitterFunc(func(s iot.Submission) {
+			switch {
+			case s.Receipt == nil:
+			case lifecycle(s), s.Message == nil && !isRelease(s):
+				s.Receipt.Committed(s.Slot, nil)
+			default:
+				held <- func() { s.Receipt.Committed(s.Slot, nil) }
+			}
+		})
+	})
+	c := h.resume("a")
+	for id := range uint16(2) {
+		c.publishTwice("t", id+1)
+		(<-held)()
+		c.expect(mqtt.PubrecPacket)
+	}
+	c.drop(h, "a")
+	c = h.resume("a")
+	c.ack(mqtt.PubrelPacket, 1, mqtt.Success)
+	c.ack(mqtt.PubrelPacket, 2, mqtt.Success)
+	go func() {
+		for range 3 {
+			(<-held)()
+		}
+	}()
+	c.publish("t", 3, "") // there is room for it only once a PUBCOMP has left
+	c.expect(mqtt.PubcompPacket)
+	c.expect(mqtt.PubcompPacket)
+	c.expectAck(3, mqtt.Success)
+}
+
+// submitterFunc is an Ingester.
+type submitterFunc func(iot.Submission)
+
+func (f submitterFunc) Submit(s iot.Submission) { f(s) }
+
+func isRelease(s iot.Submission) bool {
+	for _, e := range s.Effects {
+		if _, ok := e.(*iot.Release); ok {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *client) publishTwice(topic string, id uint16) {
+	c.t.Helper()
+	c.write(mqtt.AppendPublish(nil, c.version, &mqtt.Publish{Topic: []byte(topic), QoS: 2, PacketID: id}))
+}
