@@ -88,32 +88,39 @@ func (r *ackRing) publishes() (n int) {
 func (r *ackRing) slot(n uint64) *ack { return &r.slots[n%uint64(len(r.slots))] }
 
 // Committed takes the outcome of the publish in a slot. In MQTT 5 an error
-// becomes the answer's reason. In 3.1.1, where it only ever means success, and
-// when the server stops, the connection ends without it, so that the client
-// sends the message again.
+// becomes the answer's reason. In 3.1.1, where it only ever means success, at a
+// PUBREL, and when the server stops, the connection ends without it, so that the
+// client sends again what it sent.
 func (r *ackRing) Committed(slot uint64, err error) {
 	if err == nil {
 		r.settle(slot, mqtt.Success, "")
 		return
 	}
-	r.conn.b.metrics.failed.Inc()
-	r.forget(slot)
-	if r.conn.version != mqtt.V5 || errors.Is(err, iot.ErrClosed) {
+	kind := r.undo(slot)
+	if kind != mqtt.PubcompPacket {
+		r.conn.b.metrics.failed.Inc()
+	}
+	if r.conn.version != mqtt.V5 || kind == mqtt.PubcompPacket || errors.Is(err, iot.ErrClosed) {
 		r.fail(slot, err)
 		return
 	}
 	r.settle(slot, failureCode(err), err.Error())
 }
 
-// forget frees the packet identifier of a QoS 2 publish that was not taken
-// [MQTT-4.3.3-9]: when it comes again it is a new one.
-func (r *ackRing) forget(slot uint64) {
+// undo takes back what the session noted before it was stored, and returns what
+// the slot is for. A QoS 2 publish that was not taken is a new one when it comes
+// again [MQTT-4.3.3-9]; an identifier that was not released is still in use.
+func (r *ackRing) undo(slot uint64) mqtt.Type {
 	r.mu.Lock()
 	a := *r.slot(slot)
 	r.mu.Unlock()
-	if a.kind == mqtt.PubrecPacket {
+	switch a.kind {
+	case mqtt.PubrecPacket:
 		r.conn.session.release(a.packetID)
+	case mqtt.PubcompPacket:
+		r.conn.session.receive(a.packetID)
 	}
+	return a.kind
 }
 
 // failureCode says in MQTT 5's terms why a message was not taken.
@@ -174,7 +181,7 @@ func (r *ackRing) fail(slot uint64, err error) {
 	if !r.broken {
 		r.broken = true
 		r.signal()
-		r.conn.interrupt(&mqtt.Error{Code: code, Reason: fmt.Sprintf("packet %d is not acknowledged, for its message was not taken: %v", r.slot(slot).packetID, err)})
+		r.conn.interrupt(&mqtt.Error{Code: code, Reason: fmt.Sprintf("packet %d is not acknowledged, for what it asks for could not be stored: %v", r.slot(slot).packetID, err)})
 	}
 }
 

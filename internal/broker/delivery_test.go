@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"runtime"
@@ -319,4 +320,55 @@ func isRelease(s iot.Submission) bool {
 func (c *client) publishTwice(topic string, id uint16) {
 	c.t.Helper()
 	c.write(mqtt.AppendPublish(nil, c.version, &mqtt.Publish{Topic: []byte(topic), QoS: 2, PacketID: id}))
+}
+
+// TestAnIdentifierThatCouldNotBeReleasedStaysInUse: PUBCOMP has no code for it,
+// and the client is to send PUBREL again.
+func TestAnIdentifierThatCouldNotBeReleasedStaysInUse(t *testing.T) {
+	var broken atomic.Bool
+	h, _ := startDurable(t, func(cfg *Config) {
+		kept := cfg.Sessions.(*memory)
+		kept.fail = func(e iot.Effect) error {
+			if _, ok := e.(*iot.Release); ok && broken.Load() {
+				return errors.New("the disk is broken")
+			}
+			return nil
+		}
+	})
+	c := h.resume("a")
+	c.publishTwice("t", 7)
+	c.expect(mqtt.PubrecPacket)
+	broken.Store(true)
+	c.ack(mqtt.PubrelPacket, 7, mqtt.Success)
+	c.expectEnd(mqtt.UnspecifiedError)
+	broken.Store(false)
+	c = h.resume("a")
+	c.ack(mqtt.PubrelPacket, 7, mqtt.Success)
+	ack, err := mqtt.DecodeAck(c.expect(mqtt.PubcompPacket), c.version)
+	if err != nil || ack.PacketID != 7 || ack.Code != mqtt.Success {
+		t.Errorf("PUBCOMP %+v, %v, want 7", ack, err)
+	}
+}
+
+// TestAPublishThatWasTakenIsAcknowledgedAlthoughItWouldBeDeniedNow: else its
+// sender would use its identifier for another message, which would be taken for
+// the same one again [MQTT-4.3.3-10].
+func TestAPublishThatWasTakenIsAcknowledgedAlthoughItWouldBeDeniedNow(t *testing.T) {
+	for _, v := range []mqtt.Version{mqtt.V311, mqtt.V5} {
+		t.Run(v.String(), func(t *testing.T) {
+			h, _ := startDurable(t, nil)
+			version := func(connect *mqtt.Connect) { connect.Version = v }
+			c := h.resume("a", version)
+			c.publishTwice("t", 7)
+			c.expect(mqtt.PubrecPacket)
+			c.drop(h, "a")
+			h.policy.deny(policy.Publish, "t")
+			c = h.resume("a", version)
+			c.publishTwice("t", 7)
+			ack, err := mqtt.DecodeAck(c.expect(mqtt.PubrecPacket), c.version)
+			if err != nil || ack.PacketID != 7 || ack.Code != mqtt.Success {
+				t.Errorf("PUBREC %+v, %v, want success", ack, err)
+			}
+		})
+	}
 }
