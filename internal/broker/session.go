@@ -149,19 +149,22 @@ func (s *session) subscriptions() []iot.Subscription {
 	return list
 }
 
-// receive notes the packet identifier of a publish of QoS 2, and reports whether
-// it is new: one that is noted already is the same message again [MQTT-4.3.3-10].
-func (s *session) receive(packetID uint16) (added bool) {
+// receive notes the packet identifier of a publish of QoS 2.
+func (s *session) receive(packetID uint16) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, ok := s.received[packetID]; ok {
-		return false
-	}
 	if s.received == nil {
 		s.received = make(map[uint16]struct{})
 	}
 	s.received[packetID] = struct{}{}
-	return true
+}
+
+// took reports whether a packet identifier is noted.
+func (s *session) took(packetID uint16) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.received[packetID]
+	return ok
 }
 
 // release forgets a packet identifier and reports whether it was noted.
