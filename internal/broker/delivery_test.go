@@ -372,3 +372,21 @@ func TestAPublishThatWasTakenIsAcknowledgedAlthoughItWouldBeDeniedNow(t *testing
 		})
 	}
 }
+
+// TestWhatWaitsIsNotSentOnceItIsDenied: a message may wait for long in the queue
+// of a client that is slow to acknowledge.
+func TestWhatWaitsIsNotSentOnceItIsDenied(t *testing.T) {
+	h, kept := startDurable(t, nil)
+	for name, expiry := range map[string]uint32{"durable": 3600, "clean": 0} {
+		c := h.resume(name, func(connect *mqtt.Connect) { connect.ReceiveMaximum, connect.SessionExpiry = 1, expiry })
+		c.subscribe(mqtt.Subscription{Filter: name + "/#", QoS: 1})
+		kept.send(name+"/open", "1")
+		kept.send(name+"/secret", "2")
+		kept.send(name+"/open", "3")
+		p := c.expectPublish(name+"/open", 1)
+		h.policy.deny(policy.Receive, name+"/secret")
+		c.ack(mqtt.PubackPacket, p.PacketID, mqtt.Success)
+		c.expectNext(name+"/open", "3")
+		c.ping()
+	}
+}

@@ -49,6 +49,7 @@ func (o *outbound) admit(p pending) {
 	case !o.mayReceive(who, p.message.Topic), o.tooLarge(p.frame):
 		o.giveUp(p.number, p.message)
 	default:
+		p.who = who
 		o.push(p)
 	}
 }

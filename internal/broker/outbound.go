@@ -64,6 +64,7 @@ type outbound struct {
 // pending is a delivery that waits. Its number is 0 at QoS 0.
 type pending struct {
 	*frame
+	who    *identity // that may receive it
 	number uint64
 	dup    bool // it was sent before, perhaps
 	// released is a PUBREL in the place of the message: the client has it.
@@ -114,7 +115,7 @@ func (o *outbound) deliver(who *identity, f *frame) {
 	case o.refuses || o.closed || !o.mayReceive(who, f.message.Topic):
 	case o.tooLarge(f):
 	case o.fits(f):
-		p := pending{frame: f}
+		p := pending{frame: f, who: who}
 		if f.qos > 0 {
 			o.number++
 			p.number = o.number
@@ -280,8 +281,8 @@ func (o *outbound) take(dst []byte) (packets []byte, more bool) {
 	if cap(o.answers) > keepBuffer {
 		o.answers = nil
 	}
-	now := time.Time{}
-	for o.next < len(o.queue) && o.sendable() {
+	now, who := time.Time{}, o.recipient()
+	for who != nil && o.next < len(o.queue) && o.sendable() {
 		p := o.queue[o.next]
 		if len(dst) > 0 && len(dst)+len(p.packet) > chunkSize {
 			break
@@ -289,7 +290,11 @@ func (o *outbound) take(dst []byte) (packets []byte, more bool) {
 		if !p.expires.IsZero() && now.IsZero() {
 			now = time.Now()
 		}
-		dst = o.append(dst, p, now)
+		if p.who == who || p.released || o.mayReceive(who, p.message.Topic) {
+			dst = o.append(dst, p, now)
+		} else {
+			o.giveUp(p.number, p.message) // it was denied while it waited
+		}
 		o.pop()
 	}
 	switch {
@@ -306,6 +311,20 @@ func (o *outbound) take(dst []byte) (packets []byte, more bool) {
 		notify(o.calm)
 	}
 	return dst, more
+}
+
+// recipient is who the client is now; nil when nothing waits for it, and when it
+// may not be connected any more.
+func (o *outbound) recipient() *identity {
+	if o.next == len(o.queue) {
+		return nil
+	}
+	who, err := o.conn.identify()
+	if err != nil {
+		go o.conn.interrupt(err)
+		return nil
+	}
+	return who
 }
 
 // append appends a delivery, unless its message has expired while it waited.
