@@ -390,3 +390,24 @@ func TestWhatWaitsIsNotSentOnceItIsDenied(t *testing.T) {
 		c.ping()
 	}
 }
+
+// TestOneSlowClientLeavesOthersTheirShareOfTheMemory: who keeps up is neither
+// disconnected nor loses anything.
+func TestOneSlowClientLeavesOthersTheirShareOfTheMemory(t *testing.T) {
+	h := start(t, func(cfg *Config) { cfg.Limits.QueuedBytes = 10_000 })
+	h.stall("hog", 0)
+	fast := h.connect(mqtt.V5, "fast")
+	fast.subscribe(mqtt.Subscription{Filter: "u", QoS: 1})
+	for range 20 {
+		h.Route(&iot.Message{Topic: "t", Payload: make([]byte, 1000)}, nil)
+	}
+	for range 4 {
+		h.Route(&iot.Message{Topic: "u", QoS: 1, Payload: make([]byte, 1000)}, nil)
+	}
+	for range 4 {
+		fast.expectPublish("u", 1)
+	}
+	if held := h.held.Load(); held > 20_000 {
+		t.Errorf("%d bytes wait, want at most twice the bound", held)
+	}
+}

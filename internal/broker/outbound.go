@@ -130,11 +130,15 @@ func (o *outbound) deliver(who *identity, f *frame) {
 }
 
 // fits reports whether the queue has room for a frame, and the broker for what
-// all queues hold.
+// all queues hold. Where the broker has none, because some clients are slow, each
+// still has an equal share.
 func (o *outbound) fits(f *frame) bool {
-	limits := &o.conn.b.limits
-	return len(o.queue)-o.next < limits.QueueMessages && o.bytes+len(f.packet) <= limits.QueueBytes &&
-		o.conn.b.held.Load()+int64(len(f.packet)) <= limits.QueuedBytes
+	b, n := o.conn.b, len(f.packet)
+	if len(o.queue)-o.next >= b.limits.QueueMessages || o.bytes+n > b.limits.QueueBytes {
+		return false
+	}
+	return b.held.Load()+int64(n) <= b.limits.QueuedBytes ||
+		int64(o.bytes+n) <= b.limits.QueuedBytes/max(1, b.online.Load())
 }
 
 // tooLarge drops what is larger than the client takes ([MQTT-3.1.2-24],
@@ -152,7 +156,7 @@ func (o *outbound) tooLarge(f *frame) bool {
 func (o *outbound) overflow() {
 	o.refuses = true
 	go o.conn.interrupt(&mqtt.Error{Code: mqtt.QuotaExceeded, Reason: fmt.Sprintf(
-		"too slow: %d messages of %d bytes wait to be delivered", len(o.queue)-o.next, o.bytes)})
+		"too slow: %d messages of %d bytes wait to be delivered, and %d bytes for all clients", len(o.queue)-o.next, o.bytes, o.conn.b.held.Load())})
 }
 
 // mayReceive asks the policies, or remembers.
