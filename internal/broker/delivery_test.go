@@ -411,3 +411,30 @@ func TestOneSlowClientLeavesOthersTheirShareOfTheMemory(t *testing.T) {
 		t.Errorf("%d bytes wait, want at most twice the bound", held)
 	}
 }
+
+// TestASharedSubscriptionIsFullWhenAllItsMembersAre: a message goes to a member
+// whose queue has room while there is one.
+func TestASharedSubscriptionIsFullWhenAllItsMembersAre(t *testing.T) {
+	const members, room = 4, 10
+	h, kept := startDurable(t, func(cfg *Config) { cfg.Limits.SessionMessages = room })
+	for i := range members {
+		id := fmt.Sprint(i)
+		c := h.resume(id)
+		c.subscribe(mqtt.Subscription{Filter: "$share/g/t", QoS: 1})
+		c.drop(h, id)
+	}
+	for i := range members*room + 1 {
+		kept.send("t", fmt.Sprint(i))
+	}
+	var dropped uint64
+	for i := range members {
+		id := fmt.Sprint(i)
+		dropped += h.clients.session(id).dropped.Load()
+		if n := len(kept.waiting(id)); n != room {
+			t.Errorf("%d messages wait for member %d, want %d", n, i, room)
+		}
+	}
+	if dropped != 1 {
+		t.Errorf("%d messages were dropped, want the last", dropped)
+	}
+}

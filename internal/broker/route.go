@@ -171,9 +171,13 @@ func (d *delivery) merge(other delivery) {
 
 // addQueueing chooses the member of a shared subscription that gets the message
 // in its queue [MQTT-4.8.2-3]. Messages of QoS 1 and 2 go to the members with
-// durable sessions where there are any: there nothing is lost.
+// durable sessions where there are any: there nothing is lost unless all are full.
 func (r *routing) addQueueing(_ string, g *group) {
-	m, ok := g.choose(func(m member) bool { return m.queues(r.m.QoS) }, ready)
+	size := messageSize(r.m)
+	m, ok := g.choose(func(m member) bool { return m.queues(r.m.QoS) && !m.session.full(size) }, ready)
+	if !ok {
+		m, ok = g.choose(func(m member) bool { return m.queues(r.m.QoS) }, ready)
+	}
 	if ok {
 		r.targets = append(r.targets, target{m.session, r.deliveryOf(m.subscription), g.key})
 	}
