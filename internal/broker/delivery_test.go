@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
@@ -437,4 +438,73 @@ func TestASharedSubscriptionIsFullWhenAllItsMembersAre(t *testing.T) {
 	if dropped != 1 {
 		t.Errorf("%d messages were dropped, want the last", dropped)
 	}
+}
+
+// TestARefusedDeliveryIsNotReleased: who refuses what was not sent is no different
+// [MQTT-4.3.3-4].
+func TestARefusedDeliveryIsNotReleased(t *testing.T) {
+	c := start(t, nil).connect(mqtt.V5, "a")
+	c.ack(mqtt.PubrecPacket, 99, mqtt.UnspecifiedError)
+	c.ping()
+}
+
+// TestARateHoldsNoAcknowledgementBack: what came before the publishes that are too
+// many takes effect at once.
+func TestARateHoldsNoAcknowledgementBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, kept := startDurable(t, func(cfg *Config) { cfg.Limits.PublishRate = 1 })
+		c := h.resume("a")
+		c.subscribe(mqtt.Subscription{Filter: "t", QoS: 2})
+		kept.Submit(iot.Submission{Message: &iot.Message{Topic: "t", QoS: 2}, Lane: new(iot.Lane)})
+		p := c.expectPublish("t", 2)
+		packets := mqtt.AppendAck(nil, c.version, &mqtt.Ack{Type: mqtt.PubrecPacket, PacketID: p.PacketID})
+		for range 5 {
+			packets = mqtt.AppendPublish(packets, c.version, &mqtt.Publish{Topic: []byte("u")})
+		}
+		sent := time.Now()
+		c.write(packets)
+		c.expect(mqtt.PubrelPacket)
+		if after := time.Since(sent); after > 0 {
+			t.Errorf("PUBREL comes after %v", after)
+		}
+		c.nc.Close()
+		h.stop()
+	})
+}
+
+// oneRetained is a store with one retained message.
+type oneRetained struct{ noSessions }
+
+func (oneRetained) Retained(filter string, visit func(*iot.Message) bool) error {
+	visit(&iot.Message{Topic: filter, Retain: true})
+	return nil
+}
+
+func TestASmallQueueTakesRetainedMessages(t *testing.T) {
+	h := start(t, func(cfg *Config) { cfg.Limits.QueueMessages, cfg.Sessions = 1, oneRetained{} })
+	c := h.connect(mqtt.V5, "a")
+	c.subscribe(mqtt.Subscription{Filter: "t"})
+	c.expectPublish("t", 0)
+}
+
+// TestPublishesThatCameTogetherAreReadAtTheirRate: each waits from when it came.
+func TestPublishesThatCameTogetherAreReadAtTheirRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, func(cfg *Config) { cfg.Limits.PublishRate = 1 })
+		c := h.connect(mqtt.V5, "a")
+		var packets []byte
+		for id := range uint16(6) {
+			packets = mqtt.AppendPublish(packets, c.version, &mqtt.Publish{Topic: []byte("t"), QoS: 1, PacketID: id + 1})
+		}
+		sent := time.Now()
+		c.write(packets)
+		for id := range uint16(6) {
+			c.expectAck(id+1, mqtt.Success)
+			if after, want := time.Since(sent), time.Duration(id)*time.Second; after != want {
+				t.Errorf("publish %d is taken after %v, want %v", id+1, after, want)
+			}
+		}
+		c.nc.Close()
+		h.stop()
+	})
 }

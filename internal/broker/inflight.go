@@ -192,6 +192,7 @@ func (o *outbound) pubrec(ack *mqtt.Ack) {
 	number, at, ok := o.window.find(ack.PacketID)
 	c := o.conn
 	switch {
+	case !ok && ack.Code.Failed(): // there was no exchange, and there will be none
 	case !ok:
 		o.answer(ack.PacketID, mqtt.PacketIdentifierNotFound)
 	case at.stage == released:

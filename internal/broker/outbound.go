@@ -221,7 +221,7 @@ func (o *outbound) drop() {
 func (o *outbound) roomy() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return !o.refuses && !o.behind && o.window.open < o.limit && len(o.queue)-o.next < o.conn.b.limits.QueueMessages/2
+	return !o.refuses && !o.behind && o.window.open < o.limit && 2*(len(o.queue)-o.next) < o.conn.b.limits.QueueMessages
 }
 
 // start starts a writer unless there is one or nothing for it to do.
@@ -311,7 +311,7 @@ func (o *outbound) take(dst []byte) (packets []byte, more bool) {
 		o.ended()
 	}
 	notify(o.room)
-	if len(o.queue)-o.next < o.conn.b.limits.QueueMessages/2 {
+	if 2*(len(o.queue)-o.next) < o.conn.b.limits.QueueMessages {
 		notify(o.calm)
 	}
 	return dst, more
@@ -430,7 +430,7 @@ func (o *outbound) isCalm() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	limits := &o.conn.b.limits
-	if len(o.queue)-o.next < limits.QueueMessages/2 && o.bytes < limits.QueueBytes/2 {
+	if 2*(len(o.queue)-o.next) < limits.QueueMessages && 2*o.bytes < limits.QueueBytes {
 		return true
 	}
 	if o.calm == nil {
