@@ -508,3 +508,33 @@ func TestPublishesThatCameTogetherAreReadAtTheirRate(t *testing.T) {
 		h.stop()
 	})
 }
+
+// manyRetained is a store with many retained messages.
+type manyRetained struct {
+	*memory
+	n int
+}
+
+func (s manyRetained) Retained(filter string, visit func(*iot.Message) bool) error {
+	for i := range s.n {
+		if !visit(&iot.Message{Topic: "t", Payload: fmt.Append(nil, i), QoS: 1, Retain: true}) {
+			break
+		}
+	}
+	return nil
+}
+
+// TestRetainedMessagesWaitForRoomInTheSession: they are there, so that none needs
+// to be dropped because the client takes its time.
+func TestRetainedMessagesWaitForRoomInTheSession(t *testing.T) {
+	const messages = 1000
+	h, _ := startDurable(t, func(cfg *Config) {
+		cfg.Limits.SessionMessages = 200
+		cfg.Sessions = manyRetained{cfg.Sessions.(*memory), messages}
+	})
+	c := h.resume("a")
+	c.subscribe(mqtt.Subscription{Filter: "t", QoS: 1})
+	for i := range messages {
+		c.expectNext("t", fmt.Sprint(i))
+	}
+}

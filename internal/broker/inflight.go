@@ -247,9 +247,11 @@ func (r *releases) Committed(_ uint64, err error) {
 	}
 }
 
-// finished notes that a delivery of a durable session is over.
+// finished notes that a delivery of a durable session is over. The caller holds
+// the outbound side's lock.
 func (c *conn) finished(number uint64, size uint32) {
 	c.session.settled(1, int64(size))
+	notify(c.out.calm)
 	c.finishedNumbers = append(c.finishedNumbers, number)
 }
 

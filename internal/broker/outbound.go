@@ -56,7 +56,7 @@ type outbound struct {
 	closed  bool          // takes no more answers either
 	idle    chan struct{} // closed when the writer ends, once close has made it
 	room    chan struct{} // holds one element when answers have left; nil until awaited
-	calm    chan struct{} // holds one when the queue is less than half full; nil until awaited
+	calm    chan struct{} // holds one when the queue may be less than half full; nil until awaited
 
 	traffic traffic // what the client is sent
 }
@@ -413,8 +413,8 @@ func notify(c chan struct{}) {
 	}
 }
 
-// awaitCalm waits until the queue is less than half full, and returns false when
-// the connection ends.
+// awaitCalm waits until the queue, and that of a durable session in the store, is
+// less than half full, and returns false when the connection ends.
 func (o *outbound) awaitCalm() bool {
 	for !o.isCalm() {
 		select {
@@ -429,8 +429,9 @@ func (o *outbound) awaitCalm() bool {
 func (o *outbound) isCalm() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	limits := &o.conn.b.limits
-	if 2*(len(o.queue)-o.next) < limits.QueueMessages && 2*o.bytes < limits.QueueBytes {
+	limits, s := &o.conn.b.limits, o.conn.session
+	if 2*(len(o.queue)-o.next) < limits.QueueMessages && 2*o.bytes < limits.QueueBytes &&
+		2*s.messages.Load() < int64(limits.SessionMessages) && 2*s.bytes.Load() < limits.SessionBytes {
 		return true
 	}
 	if o.calm == nil {
