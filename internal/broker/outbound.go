@@ -250,22 +250,13 @@ func (o *outbound) write() {
 	chunk := c.b.chunks.Get().(*[]byte)
 	defer c.b.chunks.Put(chunk)
 	for {
-		o.noteGivenUp()
-		if err := o.loadMore(); err != nil {
+		packets, due := o.take((*chunk)[:0])
+		if len(packets) == 0 && !due {
+			return
+		}
+		if err := o.put(packets, due); err != nil {
 			o.abandon()
 			c.interrupt(err)
-			return
-		}
-		packets, more := o.take((*chunk)[:0])
-		switch {
-		case more:
-			continue
-		case len(packets) == 0:
-			return
-		}
-		if _, err := c.nc.Write(packets); err != nil {
-			o.abandon()
-			c.interrupt(fmt.Errorf("write: %w", err))
 			return
 		}
 		if cap(packets) <= 4*chunkSize {
@@ -274,10 +265,24 @@ func (o *outbound) write() {
 	}
 }
 
+// put writes packets and sees to what is due with the store.
+func (o *outbound) put(packets []byte, due bool) error {
+	if len(packets) > 0 {
+		if _, err := o.conn.nc.Write(packets); err != nil {
+			return fmt.Errorf("write: %w", err)
+		}
+	}
+	if !due {
+		return nil
+	}
+	o.noteGivenUp()
+	return o.loadMore()
+}
+
 // take appends what can be written now, and sets the deadline for it: under the
-// lock, lest it overrule the one that close sets. When there is nothing to write
-// the writer has ended, unless there is more to load.
-func (o *outbound) take(dst []byte) (packets []byte, more bool) {
+// lock, lest it overrule the one that close sets. due tells that the store is to
+// be told or asked something. When there is neither, the writer has ended.
+func (o *outbound) take(dst []byte) (packets []byte, due bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	dst = append(dst, o.answers...)
@@ -301,20 +306,19 @@ func (o *outbound) take(dst []byte) (packets []byte, more bool) {
 		}
 		o.pop()
 	}
+	due = len(o.givenUp) > 0 || o.loadable()
 	switch {
 	case len(dst) > 0:
 		o.conn.nc.SetWriteDeadline(time.Now().Add(o.patience()))
 		o.traffic.bytes.Add(uint64(len(dst)))
-	case len(o.givenUp) > 0, o.loadable():
-		more = true
-	default:
+	case !due:
 		o.ended()
 	}
 	notify(o.room)
 	if 2*(len(o.queue)-o.next) < o.conn.b.limits.QueueMessages {
 		notify(o.calm)
 	}
-	return dst, more
+	return dst, due
 }
 
 // recipient is who the client is now; nil when nothing waits for it, and when it
