@@ -538,3 +538,33 @@ func TestRetainedMessagesWaitForRoomInTheSession(t *testing.T) {
 		c.expectNext("t", fmt.Sprint(i))
 	}
 }
+
+// TestUnsubscribingMakesNoSecondDelivery: until the subscription is gone the
+// session has several.
+func TestUnsubscribingMakesNoSecondDelivery(t *testing.T) {
+	h, _ := startDurable(t, nil)
+	h.resume("a")
+	s := h.clients.session("a")
+	s.subscribe(iot.Subscription{Filter: "t", QoS: 1})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 30_000 {
+			s.subscribe(iot.Subscription{Filter: "#", QoS: 1})
+			s.unsubscribe("#")
+		}
+	}()
+	m := &iot.Message{Topic: "t", QoS: 1}
+	for {
+		if q := h.Queue(nil, m)[0].(*iot.Queue); len(q.Targets) != 1 {
+			t.Errorf("the message is queued %d times for one session", len(q.Targets))
+			<-done
+			return
+		}
+		select {
+		case <-done:
+			return
+		default:
+		}
+	}
+}

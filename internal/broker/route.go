@@ -105,7 +105,7 @@ type routing struct {
 	q       *iot.Queue
 	now     time.Time
 	targets []target
-	index   map[*session]int // in targets, of sessions with several subscriptions
+	index   map[*session]int // in targets, of sessions that have or had several subscriptions
 	frames  [2][3][2]*frame  // by MQTT 5, QoS and RETAIN; without subscription identifiers
 
 	visit         func(*session, subscription)
@@ -143,7 +143,7 @@ func (r *routing) add(s *session, sub subscription) {
 	if sub.noLocal && r.m.Origin.Protocol == iot.ProtocolMQTT && r.m.Origin.ClientID == s.clientID {
 		return // [MQTT-3.8.3-3]
 	}
-	if s.count.Load() > 1 {
+	if s.several.Load() {
 		if at, ok := r.index[s]; ok {
 			r.targets[at].merge(r.deliveryOf(sub))
 			return

@@ -45,7 +45,8 @@ type session struct {
 	sent     uint64              // number up to which messages were sent, perhaps, on earlier connections
 	likely   uint64              // number up to which that is likely; 0: sent is known
 
-	count    atomic.Int32 // of filters, for Route
+	count    atomic.Int32 // of filters
+	several  atomic.Bool  // there were several filters at a time, and Route may see them still
 	messages atomic.Int64 // queued
 	bytes    atomic.Int64 // queued
 	dropped  atomic.Uint64
@@ -96,6 +97,9 @@ func (s *session) subscribe(sub iot.Subscription) (added bool) {
 	}
 	s.filters[sub.Filter] = sub
 	s.count.Store(int32(len(s.filters)))
+	if len(s.filters) > 1 {
+		s.several.Store(true)
+	}
 	s.mu.Unlock()
 	if s.durable && sub.QoS > 0 {
 		s.b.queueing.Store(true)
