@@ -34,13 +34,16 @@ type ack struct {
 }
 
 // take gives what is to be answered the next slot. While all are taken it waits,
-// but for MQTT 5, whose clients know how many they have: for them it is an error
-// [MQTT-3.3.4-7], unless PUBRELs, which do not count, have taken some. It also
-// fails when the connection ends.
+// but for MQTT 5 if all are publishes, of which its clients know how many they may
+// send: then it is an error [MQTT-3.3.4-7]. PUBRELs that a client sends again when
+// it comes back do not count. It also fails when the connection ends.
 func (r *ackRing) take(kind mqtt.Type, packetID uint16) (slot uint64, err error) {
 	for {
-		if slot, ok, err := r.tryTake(kind, packetID); ok || err != nil {
-			return slot, err
+		if slot, ok := r.tryTake(kind, packetID); ok {
+			return slot, nil
+		}
+		if r.conn.version == mqtt.V5 && kind != mqtt.PubcompPacket && r.publishes() == r.conn.b.limits.InFlight {
+			return 0, receiveMaximumExceeded(r.conn.b.limits.InFlight)
 		}
 		select {
 		case <-r.moved:
@@ -54,7 +57,7 @@ func receiveMaximumExceeded(most int) error {
 	return &mqtt.Error{Code: mqtt.ReceiveMaximumExceeded, Reason: fmt.Sprintf("more than %d publishes wait for their acknowledgement [MQTT-3.3.4-7]", most)}
 }
 
-func (r *ackRing) tryTake(kind mqtt.Type, packetID uint16) (slot uint64, ok bool, err error) {
+func (r *ackRing) tryTake(kind mqtt.Type, packetID uint16) (slot uint64, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.slots == nil {
@@ -62,40 +65,41 @@ func (r *ackRing) tryTake(kind mqtt.Type, packetID uint16) (slot uint64, ok bool
 		r.moved = make(chan struct{}, 1)
 	}
 	if r.tail-r.head == uint64(len(r.slots)) {
-		if r.conn.version == mqtt.V5 && kind != mqtt.PubcompPacket && !r.completes() {
-			err = receiveMaximumExceeded(len(r.slots))
-		}
-		return 0, false, err
+		return 0, false
 	}
 	slot = r.tail
 	r.tail++
 	*r.slot(slot) = ack{packetID: packetID, kind: kind}
-	return slot, true, nil
+	return slot, true
 }
 
-// completes reports whether a PUBREL has a slot. The caller holds the lock.
-func (r *ackRing) completes() bool {
-	for n := r.head; n != r.tail; n++ {
-		if r.slot(n).kind == mqtt.PubcompPacket {
-			return true
+// publishes returns how many publishes wait for their acknowledgement.
+func (r *ackRing) publishes() (n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for slot := r.head; slot != r.tail; slot++ {
+		if r.slot(slot).kind != mqtt.PubcompPacket {
+			n++
 		}
 	}
-	return false
+	return n
 }
 
 func (r *ackRing) slot(n uint64) *ack { return &r.slots[n%uint64(len(r.slots))] }
 
-// Committed takes the outcome of the packet in a slot. In MQTT 5 an error becomes
-// the reason of a PUBACK or PUBREC. In 3.1.1, where these only ever mean success,
-// as PUBCOMP does in both, and when the server stops, the connection ends without
-// it, so that the client sends the packet again.
+// Committed takes the outcome of the publish in a slot. In MQTT 5 an error
+// becomes the answer's reason. In 3.1.1, where it only ever means success, at a
+// PUBREL, and when the server stops, the connection ends without it, so that the
+// client sends again what it sent.
 func (r *ackRing) Committed(slot uint64, err error) {
 	if err == nil {
 		r.settle(slot, mqtt.Success, "")
 		return
 	}
-	r.conn.b.metrics.failed.Inc()
-	kind := r.forget(slot)
+	kind := r.undo(slot)
+	if kind != mqtt.PubcompPacket {
+		r.conn.b.metrics.failed.Inc()
+	}
 	if r.conn.version != mqtt.V5 || kind == mqtt.PubcompPacket || errors.Is(err, iot.ErrClosed) {
 		r.fail(slot, err)
 		return
@@ -103,15 +107,18 @@ func (r *ackRing) Committed(slot uint64, err error) {
 	r.settle(slot, failureCode(err), err.Error())
 }
 
-// forget frees the packet identifier of a QoS 2 publish that was not taken
-// [MQTT-4.3.3-9]: when it comes again it is a new one. It returns what would have
-// answered the packet in the slot.
-func (r *ackRing) forget(slot uint64) (answer mqtt.Type) {
+// undo takes back what the session noted before it was stored, and returns what
+// the slot is for. A QoS 2 publish that was not taken is a new one when it comes
+// again [MQTT-4.3.3-9]; an identifier that was not released is still in use.
+func (r *ackRing) undo(slot uint64) mqtt.Type {
 	r.mu.Lock()
 	a := *r.slot(slot)
 	r.mu.Unlock()
-	if a.kind == mqtt.PubrecPacket {
+	switch a.kind {
+	case mqtt.PubrecPacket:
 		r.conn.session.release(a.packetID)
+	case mqtt.PubcompPacket:
+		r.conn.session.receive(a.packetID)
 	}
 	return a.kind
 }
@@ -162,8 +169,8 @@ func (r *ackRing) release(dst []byte) []byte {
 	return dst
 }
 
-// fail ends the connection because a packet could not be taken. The answers to
-// those before it may still leave.
+// fail ends the connection because a message could not be taken. The PUBACKs of
+// the messages before it may still leave.
 func (r *ackRing) fail(slot uint64, err error) {
 	code := mqtt.UnspecifiedError
 	if errors.Is(err, iot.ErrClosed) {
@@ -174,7 +181,7 @@ func (r *ackRing) fail(slot uint64, err error) {
 	if !r.broken {
 		r.broken = true
 		r.signal()
-		r.conn.interrupt(&mqtt.Error{Code: code, Reason: fmt.Sprintf("packet %d is not acknowledged, for it was not taken: %v", r.slot(slot).packetID, err)})
+		r.conn.interrupt(&mqtt.Error{Code: code, Reason: fmt.Sprintf("packet %d is not acknowledged, for what it asks for could not be stored: %v", r.slot(slot).packetID, err)})
 	}
 }
 

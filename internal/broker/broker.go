@@ -13,8 +13,9 @@
 // other goroutines touch of a connection is guarded by the locks of its
 // acknowledgement ring (ackRing) and its outbound side (outbound), and of its
 // session by the session's. Either is taken before the outbound side's, and none
-// is held while calling the Ingester. Only the reading goroutine ends a connection: everyone else
-// interrupts it.
+// is held while calling the Ingester, but for the one that orders what is given up
+// (outbound.noting), which no committer's call takes. Only the reading goroutine
+// ends a connection: everyone else interrupts it.
 //
 // Marks like [MQTT-3.1.2-24] cite the conformance statements of MQTT 5.0.
 package broker

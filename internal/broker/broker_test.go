@@ -161,6 +161,9 @@ func start(t testing.TB, change func(*Config)) *harness {
 		if err := h.stop(); err != nil {
 			t.Errorf("Run: %v", err)
 		}
+		if held := b.held.Load(); held != 0 {
+			t.Errorf("%d bytes are counted as waiting, and nobody is connected", held)
+		}
 	})
 	return h
 }

@@ -8,19 +8,17 @@ import (
 )
 
 // loadBatch is how many messages of a durable session's queue are read from the
-// store at once.
+// store at once, if they do not make a chunk before.
 const loadBatch = 128
 
 // resume begins a connection of a durable session: last is the number of its
-// newest queued message, and what is numbered up to sent was sent before; guessed
-// says that nobody remembers which of it really was. As deliveries begin in order,
-// it is among the first that wait, of which a window was in flight at most.
-func (o *outbound) resume(last, sent uint64, guessed, waiting bool) {
+// newest queued message, and what is numbered up to sent was sent before,
+// perhaps. Where nobody remembers, likely is up to where that is likely; else 0.
+func (o *outbound) resume(last, sent, likely uint64, waiting bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.load.at, o.load.last, o.load.sent, o.load.guessed = 1, last, sent, guessed
-	o.load.maybe = o.conn.b.limits.Window
-	o.behind = waiting
+	o.load.at, o.load.last, o.load.sent, o.load.likely = 1, last, sent, likely
+	o.behind = waiting && !o.refuses && !o.closed
 }
 
 // queued takes a message that is durable in the session's queue. One that finds
@@ -50,6 +48,7 @@ func (o *outbound) admit(p pending) {
 	case !o.mayReceive(who, p.topic), o.tooLarge(&p.frame):
 		o.giveUp(p.number, p.size)
 	default:
+		p.who = who
 		o.push(p)
 	}
 }
@@ -64,8 +63,12 @@ func (o *outbound) giveUp(number uint64, size uint32) {
 	o.givenUp = append(o.givenUp, number)
 }
 
-// noteGivenUp tells the store which messages have been given up.
+// noteGivenUp tells the store which messages have been given up. When it returns
+// to the reader, which has the connection refuse deliveries before, the store has
+// been told of all: the next connection finds none of them.
 func (o *outbound) noteGivenUp() {
+	o.noting.Lock()
+	defer o.noting.Unlock()
 	o.mu.Lock()
 	numbers := o.givenUp
 	o.givenUp = nil
@@ -76,27 +79,33 @@ func (o *outbound) noteGivenUp() {
 }
 
 // loadable reports whether there is something to read from the store, and a
-// place in the client's window for it.
+// place in the client's window for it. What else is in the queue, of QoS 0, may
+// always be written: it does not keep the store's messages back.
 func (o *outbound) loadable() bool {
-	return o.behind && o.next == len(o.queue) && o.window.open < o.limit && o.window.fits(o.load.at)
+	return o.behind && o.numbered == 0 && o.window.open < o.limit && o.window.fits(o.load.at)
 }
 
-// loadMore reads what comes next from the store, if the queue has come to its end.
+// loadMore reads what comes next from the store, if the queue has no more of it.
 func (o *outbound) loadMore() error {
 	first, last, ok := o.loadRange()
 	if !ok {
 		return nil
 	}
-	c := o.conn
-	var batch []iot.Delivery
-	err := c.b.cfg.Sessions.Queued(c.session.id, first, last, func(d iot.Delivery) bool {
-		batch = append(batch, d)
-		return len(batch) < loadBatch
+	var batch []pending
+	size, next, now := 0, last+1, time.Now()
+	err := o.conn.b.cfg.Sessions.Queued(o.conn.session.id, first, last, func(d iot.Delivery) bool {
+		p := o.stored(&d, now)
+		batch = append(batch, p)
+		if size += len(p.packet); len(batch) < loadBatch && size < chunkSize {
+			return true
+		}
+		next = d.Number + 1
+		return false
 	})
 	if err != nil {
 		return &mqtt.Error{Code: mqtt.UnspecifiedError, Reason: "read the session's queue: " + err.Error()}
 	}
-	o.loaded(batch, last)
+	o.loaded(batch, next)
 	return nil
 }
 
@@ -106,29 +115,33 @@ func (o *outbound) loadRange() (first, last uint64, ok bool) {
 	return o.load.at, o.load.last, o.loadable() && !o.refuses && !o.closed
 }
 
-// loaded takes what was read from the store, up to last.
-func (o *outbound) loaded(batch []iot.Delivery, last uint64) {
+// stored encodes what was read from the store: a message, or the PUBREL in the
+// place of one that the client has.
+func (o *outbound) stored(d *iot.Delivery, now time.Time) pending {
+	if d.Released {
+		pubrel := o.appendPubrel(nil, packetID(d.Number), mqtt.Success)
+		return pending{frame: frame{packet: pubrel, size: uint32(messageSize(d.Message))}, number: d.Number, released: true}
+	}
+	how := delivery{qos: d.QoS, retain: d.Retain, ids: d.SubscriptionIDs}
+	return pending{frame: encode(d.Message, o.conn.version, how, now), number: d.Number}
+}
+
+// loaded takes what was read from the store: all before the number next.
+func (o *outbound) loaded(batch []pending, next uint64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.refuses || o.closed {
 		return
 	}
-	now := time.Now()
-	for _, d := range batch {
-		dup := d.Number <= o.load.sent && (!o.load.guessed || o.load.maybe > 0)
-		o.load.maybe--
-		if d.Released {
-			o.load.at = d.Number + 1
-			pubrel := o.appendPubrel(nil, packetID(d.Number), mqtt.Success)
-			o.push(pending{frame: frame{packet: pubrel, size: uint32(messageSize(d.Message))}, number: d.Number, released: true})
+	for _, p := range batch {
+		if p.released {
+			o.push(p)
 			continue
 		}
-		f := encode(d.Message, o.conn.version, delivery{qos: d.QoS, retain: d.Retain, ids: d.SubscriptionIDs}, now)
-		o.admit(pending{frame: f, number: d.Number, dup: dup})
+		p.dup = p.number <= o.load.sent
+		o.admit(p)
 	}
-	if len(batch) < loadBatch {
-		o.load.at = last + 1
-	}
+	o.load.at = next
 	o.behind = o.load.at <= o.load.last
 }
 
@@ -178,6 +191,7 @@ func (o *outbound) pubrec(ack *mqtt.Ack) {
 	number, at, ok := o.window.find(ack.PacketID)
 	c := o.conn
 	switch {
+	case !ok && ack.Code.Failed(): // there was no exchange, and there will be none
 	case !ok:
 		o.answer(ack.PacketID, mqtt.PacketIdentifierNotFound)
 	case at.stage == released:
@@ -232,9 +246,11 @@ func (r *releases) Committed(_ uint64, err error) {
 	}
 }
 
-// finished notes that a delivery of a durable session is over.
+// finished notes that a delivery of a durable session is over. The caller holds
+// the outbound side's lock.
 func (c *conn) finished(number uint64, size uint32) {
 	c.session.settled(1, int64(size))
+	notify(c.out.calm)
 	c.finishedNumbers = append(c.finishedNumbers, number)
 }
 

@@ -146,7 +146,7 @@ func (c *conn) part(err error) {
 		}
 	}
 	s.record.Ended, s.record.Expiry = now, c.expiry
-	s.record.Dropped = s.dropped.Load()
+	s.record.Dropped, s.record.Sent = s.dropped.Load(), s.sent
 	ends := !s.durable || c.expiry == 0
 	will := s.takeWill(now, ends)
 	if ends {

@@ -76,7 +76,10 @@ type Limits struct {
 	QueueMessages int
 	QueueBytes    int
 	// QueuedBytes bounds what waits in memory for all connections together: 256 MiB.
-	// Beyond it each is treated as if its own queue were full.
+	// Beyond it a connection's queue is full when it holds an equal share of it, so
+	// that slow clients take nothing from others: in all, that is about twice as much.
+	// What is read from the stored queues, up to 64 KiB or one message a connection, is
+	// beside it.
 	QueuedBytes int64
 
 	// AcceptRate is how many connections are accepted a second, by all listeners

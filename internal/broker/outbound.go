@@ -36,17 +36,17 @@ type outbound struct {
 	queue    []pending
 	next     int // first of queue that has not been written
 	bytes    int // in queue[next:]
+	numbered int // in queue[next:], with a number
 	receives decisions
 
 	window window
 	number uint64 // of the last delivery of QoS 1 or 2 in the queue
 	behind bool   // the store has messages from load.at to load.last that the queue has not
 	load   struct {
-		at, last, sent uint64
-		guessed        bool // nobody remembers what was really sent
-		maybe          int  // how much more of it may have been, then
+		at, last, sent, likely uint64 // see resume
 	}
-	givenUp []uint64 // numbers of messages that the store is to forget
+	givenUp []uint64   // numbers of messages that the store is to forget
+	noting  sync.Mutex // held while the store is told of them; taken before mu
 
 	aliases  map[string]uint16 // topic aliases that the client knows
 	aliasMax int               // how many it takes
@@ -56,7 +56,7 @@ type outbound struct {
 	closed  bool          // takes no more answers either
 	idle    chan struct{} // closed when the writer ends, once close has made it
 	room    chan struct{} // holds one element when answers have left; nil until awaited
-	calm    chan struct{} // holds one when the queue is less than half full; nil until awaited
+	calm    chan struct{} // holds one when the queue may be less than half full; nil until awaited
 
 	traffic traffic // what the client is sent
 }
@@ -64,6 +64,7 @@ type outbound struct {
 // pending is a delivery that waits. Its number is 0 at QoS 0.
 type pending struct {
 	frame
+	who    *identity // that may receive it
 	number uint64
 	dup    bool // it was sent before, perhaps
 	// released is a PUBREL in the place of the message: the client has it.
@@ -115,7 +116,7 @@ func (o *outbound) deliver(who *identity, f *frame) {
 		o.conn.b.metrics.droppedEnded.Inc()
 	case !o.mayReceive(who, f.topic), o.tooLarge(f):
 	case o.fits(f):
-		p := pending{frame: *f}
+		p := pending{frame: *f, who: who}
 		if f.qos > 0 {
 			o.number++
 			p.number = o.number
@@ -130,11 +131,15 @@ func (o *outbound) deliver(who *identity, f *frame) {
 }
 
 // fits reports whether the queue has room for a frame, and the broker for what
-// all queues hold.
+// all queues hold. Where the broker has none, because some clients are slow, each
+// still has an equal share.
 func (o *outbound) fits(f *frame) bool {
-	limits := &o.conn.b.limits
-	return len(o.queue)-o.next < limits.QueueMessages && o.bytes+len(f.packet) <= limits.QueueBytes &&
-		o.conn.b.held.Load()+int64(len(f.packet)) <= limits.QueuedBytes
+	b, n := o.conn.b, len(f.packet)
+	if len(o.queue)-o.next >= b.limits.QueueMessages || o.bytes+n > b.limits.QueueBytes {
+		return false
+	}
+	return b.held.Load()+int64(n) <= b.limits.QueuedBytes ||
+		int64(o.bytes+n) <= b.limits.QueuedBytes/max(1, b.online.Load())
 }
 
 // tooLarge drops what is larger than the client takes ([MQTT-3.1.2-24],
@@ -153,7 +158,7 @@ func (o *outbound) overflow() {
 	o.refuses = true
 	o.conn.b.metrics.droppedFull.Inc()
 	go o.conn.interrupt(&mqtt.Error{Code: mqtt.QuotaExceeded, Reason: fmt.Sprintf(
-		"too slow: %d messages of %d bytes wait to be delivered", len(o.queue)-o.next, o.bytes)})
+		"too slow: %d messages of %d bytes wait to be delivered, and %d bytes for all clients", len(o.queue)-o.next, o.bytes, o.conn.b.held.Load())})
 }
 
 // mayReceive asks the policies, or remembers.
@@ -178,6 +183,9 @@ func (o *outbound) push(p pending) {
 	}
 	o.queue = append(o.queue, p)
 	o.hold(len(p.packet))
+	if p.number > 0 {
+		o.numbered++
+	}
 	if !p.released {
 		o.conn.b.metrics.delivered[p.qos].Inc()
 	}
@@ -192,6 +200,9 @@ func (o *outbound) hold(bytes int) {
 // pop removes the first of the queue.
 func (o *outbound) pop() {
 	o.hold(-len(o.queue[o.next].packet))
+	if o.queue[o.next].number > 0 {
+		o.numbered--
+	}
 	o.queue[o.next] = pending{}
 	o.next++
 	if o.next < len(o.queue) {
@@ -207,21 +218,19 @@ func (o *outbound) pop() {
 // not lost by that.
 func (o *outbound) drop() {
 	o.hold(-o.bytes)
-	lost := 0
-	for i := range o.queue[o.next:] {
-		if p := &o.queue[o.next+i]; p.number == 0 || !o.conn.session.durable {
-			lost++
-		}
+	lost := len(o.queue) - o.next
+	if o.conn.session != nil && o.conn.session.durable {
+		lost -= o.numbered
 	}
 	o.conn.b.metrics.droppedEnded.Add(float64(lost))
-	o.queue, o.next = nil, 0
+	o.queue, o.next, o.numbered = nil, 0, 0
 }
 
 // roomy reports whether what is delivered now need not wait for long.
 func (o *outbound) roomy() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return !o.refuses && !o.behind && o.window.open < o.limit && len(o.queue)-o.next < o.conn.b.limits.QueueMessages/2
+	return !o.refuses && !o.behind && o.window.open < o.limit && 2*(len(o.queue)-o.next) < o.conn.b.limits.QueueMessages
 }
 
 // start starts a writer unless there is one or nothing for it to do.
@@ -250,22 +259,13 @@ func (o *outbound) write() {
 	chunk := c.b.chunks.Get().(*[]byte)
 	defer c.b.chunks.Put(chunk)
 	for {
-		o.noteGivenUp()
-		if err := o.loadMore(); err != nil {
+		packets, due := o.take((*chunk)[:0])
+		if len(packets) == 0 && !due {
+			return
+		}
+		if err := o.put(packets, due); err != nil {
 			o.abandon()
 			c.interrupt(err)
-			return
-		}
-		packets, more := o.take((*chunk)[:0])
-		switch {
-		case more:
-			continue
-		case len(packets) == 0:
-			return
-		}
-		if _, err := c.nc.Write(packets); err != nil {
-			o.abandon()
-			c.interrupt(fmt.Errorf("write: %w", err))
 			return
 		}
 		if cap(packets) <= 4*chunkSize {
@@ -274,10 +274,24 @@ func (o *outbound) write() {
 	}
 }
 
+// put writes packets and sees to what is due with the store.
+func (o *outbound) put(packets []byte, due bool) error {
+	if len(packets) > 0 {
+		if _, err := o.conn.nc.Write(packets); err != nil {
+			return fmt.Errorf("write: %w", err)
+		}
+	}
+	if !due {
+		return nil
+	}
+	o.noteGivenUp()
+	return o.loadMore()
+}
+
 // take appends what can be written now, and sets the deadline for it: under the
-// lock, lest it overrule the one that close sets. When there is nothing to write
-// the writer has ended, unless there is more to load.
-func (o *outbound) take(dst []byte) (packets []byte, more bool) {
+// lock, lest it overrule the one that close sets. due tells that the store is to
+// be told or asked something. When there is neither, the writer has ended.
+func (o *outbound) take(dst []byte) (packets []byte, due bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	now := time.Now()
@@ -287,29 +301,47 @@ func (o *outbound) take(dst []byte) (packets []byte, more bool) {
 	if cap(o.answers) > keepBuffer {
 		o.answers = nil
 	}
-	for o.next < len(o.queue) && o.sendable() {
+	who := o.recipient()
+	for who != nil && o.next < len(o.queue) && o.sendable() {
 		p := &o.queue[o.next]
 		if len(dst) > 0 && len(dst)+len(p.packet) > chunkSize {
 			break
 		}
-		dst = o.append(dst, p, now)
+		if p.who == who || p.released || o.mayReceive(who, p.topic) {
+			dst = o.append(dst, p, now)
+		} else {
+			o.giveUp(p.number, p.size) // it was denied while it waited
+		}
 		o.pop()
 	}
+	due = len(o.givenUp) > 0 || o.loadable()
 	switch {
 	case len(dst) > 0:
 		o.conn.nc.SetWriteDeadline(now.Add(o.patience()))
 		o.traffic.bytes.Add(uint64(len(dst)))
 		o.conn.b.metrics.sentBytes.Add(float64(len(dst)))
-	case len(o.givenUp) > 0, o.loadable():
-		more = true
-	default:
+	case !due:
 		o.ended()
 	}
 	notify(o.room)
-	if len(o.queue)-o.next < o.conn.b.limits.QueueMessages/2 {
+	if 2*(len(o.queue)-o.next) < o.conn.b.limits.QueueMessages {
 		notify(o.calm)
 	}
-	return dst, more
+	return dst, due
+}
+
+// recipient is who the client is now; nil when nothing waits for it, and when it
+// may not be connected any more.
+func (o *outbound) recipient() *identity {
+	if o.next == len(o.queue) {
+		return nil
+	}
+	who, err := o.conn.identify()
+	if err != nil {
+		go o.conn.interrupt(err)
+		return nil
+	}
+	return who
 }
 
 // append appends a delivery, unless its message has expired while it waited.
@@ -351,26 +383,35 @@ func (o *outbound) append(dst []byte, p *pending, now time.Time) []byte {
 
 // begun reports whether the delivery of a message has begun on an earlier
 // connection: then it goes on although the message has expired [MQTT-4.3.3-7].
-// Where nobody knows, that is assumed at QoS 2, where the client may wait for it.
-func (o *outbound) begun(p *pending) bool { return p.dup && (p.qos == 2 || !o.load.guessed) }
+// Where nobody knows, that is assumed where it is likely, and only at QoS 2, where
+// the client may wait for it.
+func (o *outbound) begun(p *pending) bool {
+	return p.dup && (o.load.likely == 0 || p.qos == 2 && p.number <= o.load.likely)
+}
 
 // appendAliased appends a PUBLISH whose topic is a number where the client knows
 // it already, and gives it one where the client takes more [MQTT-3.1.2-26].
 func (o *outbound) appendAliased(dst []byte, f *frame, now time.Time) []byte {
 	from := len(dst)
 	alias, known := o.aliases[f.topic]
-	if known || len(o.aliases) == o.aliasMax {
-		return f.appendAs(dst, now, alias, known)
+	switch {
+	case known:
+		dst = f.appendAs(dst, now, alias, true)
+	case len(o.aliases) == o.aliasMax:
+		return f.appendAs(dst, now, 0, false)
+	default:
+		alias = uint16(len(o.aliases) + 1)
+		dst = f.appendAs(dst, now, alias, false)
 	}
-	alias = uint16(len(o.aliases) + 1)
-	dst = f.appendAs(dst, now, alias, false)
 	if most := o.conn.maxPacket; most > 0 && len(dst)-from > most {
 		return f.appendAs(dst[:from], now, 0, false) // the alias made it too large
 	}
-	if o.aliases == nil {
-		o.aliases = make(map[string]uint16)
+	if !known {
+		if o.aliases == nil {
+			o.aliases = make(map[string]uint16)
+		}
+		o.aliases[f.topic] = alias
 	}
-	o.aliases[f.topic] = alias
 	return dst
 }
 
@@ -382,8 +423,8 @@ func notify(c chan struct{}) {
 	}
 }
 
-// awaitCalm waits until the queue is less than half full, and returns false when
-// the connection ends.
+// awaitCalm waits until the queue, and that of a durable session in the store, is
+// less than half full, and returns false when the connection ends.
 func (o *outbound) awaitCalm() bool {
 	for !o.isCalm() {
 		select {
@@ -398,8 +439,9 @@ func (o *outbound) awaitCalm() bool {
 func (o *outbound) isCalm() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	limits := &o.conn.b.limits
-	if len(o.queue)-o.next < limits.QueueMessages/2 && o.bytes < limits.QueueBytes/2 {
+	limits, s := &o.conn.b.limits, o.conn.session
+	if 2*(len(o.queue)-o.next) < limits.QueueMessages && 2*o.bytes < limits.QueueBytes &&
+		2*s.messages.Load() < int64(limits.SessionMessages) && 2*s.bytes.Load() < limits.SessionBytes {
 		return true
 	}
 	if o.calm == nil {
@@ -460,6 +502,7 @@ func (o *outbound) last(farewell []byte) (idle <-chan struct{}) {
 	defer o.mu.Unlock()
 	if !o.closed {
 		o.closed, o.behind = true, false
+		o.drop()
 		o.answers = append(o.answers, farewell...)
 		o.start()
 	}

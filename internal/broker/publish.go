@@ -29,6 +29,9 @@ func (c *conn) publish(packet []byte) error {
 	if err != nil {
 		return err
 	}
+	if p.QoS == 2 && c.session.took(p.PacketID) { // the same message again [MQTT-4.3.3-10]
+		return c.answer(p, mqtt.Success, "")
+	}
 	if excess {
 		return c.discard(p)
 	}
@@ -159,13 +162,8 @@ func (c *conn) submit(p *mqtt.Publish, v verdict, who *identity) error {
 		return err
 	}
 	if p.QoS == 2 {
-		added, err := c.receive(p.PacketID)
-		if err != nil {
+		if err := c.receive(p.PacketID); err != nil {
 			return err
-		}
-		if !added {
-			c.acks.settle(slot, mqtt.Success, "")
-			return nil
 		}
 		if c.session.durable {
 			s.Effects = []iot.Effect{&iot.Receive{Session: c.session.id, PacketID: p.PacketID}}
@@ -176,15 +174,14 @@ func (c *conn) submit(p *mqtt.Publish, v verdict, who *identity) error {
 	return nil
 }
 
-// receive notes the identifier of a publish of QoS 2, and reports whether it is
-// new: one that was not released is the same message again [MQTT-4.3.3-10].
-func (c *conn) receive(packetID uint16) (added bool, err error) {
-	added = c.session.receive(packetID)
-	if added && c.version == mqtt.V5 && c.session.unreleased() > c.inherited+c.b.limits.InFlight {
+// receive notes the identifier of a publish of QoS 2 until it is released.
+func (c *conn) receive(packetID uint16) error {
+	c.session.receive(packetID)
+	if c.version == mqtt.V5 && c.session.unreleased() > c.inherited+c.b.limits.InFlight {
 		c.session.release(packetID)
-		return false, receiveMaximumExceeded(c.b.limits.InFlight)
+		return receiveMaximumExceeded(c.b.limits.InFlight)
 	}
-	return added, nil
+	return nil
 }
 
 func (c *conn) message(p *mqtt.Publish, v verdict, who *identity) *iot.Message {

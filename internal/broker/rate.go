@@ -139,12 +139,16 @@ func (b *Broker) checkConnectRate(now time.Time, clientID string) error {
 		"the client connects more than %d times a second (%s): wait a second before connecting again", b.limits.ConnectRate, b.ways.quota())}
 }
 
-// holdBack keeps the connection from being read for a while. It fails when the
-// connection is to end.
+// holdBack keeps the connection from being read for a while, from when the last
+// bytes came. It fails when the connection is to end.
 func (c *conn) holdBack(wait time.Duration) error {
 	if wait <= 0 {
 		return nil
 	}
+	if wait = time.Until(c.arrived.Add(wait)); wait <= 0 {
+		return nil
+	}
+	c.noteProgress()
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {

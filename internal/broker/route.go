@@ -104,7 +104,7 @@ type routing struct {
 	q       *iot.Queue
 	now     time.Time
 	targets []target
-	index   map[*session]int // in targets, of sessions with several subscriptions
+	index   map[*session]int // in targets, of sessions that have or had several subscriptions
 	frames  [2][3][2]frame   // by MQTT 5, QoS and RETAIN; without subscription identifiers
 
 	visit         func(*session, subscription)
@@ -142,7 +142,7 @@ func (r *routing) add(s *session, sub subscription) {
 	if sub.noLocal && r.m.Origin.Protocol == iot.ProtocolMQTT && r.m.Origin.ClientID == s.clientID {
 		return // [MQTT-3.8.3-3]
 	}
-	if s.count.Load() > 1 {
+	if s.several.Load() {
 		if at, ok := r.index[s]; ok {
 			r.targets[at].merge(r.deliveryOf(sub))
 			return
@@ -170,9 +170,13 @@ func (d *delivery) merge(other delivery) {
 
 // addQueueing chooses the member of a shared subscription that gets the message
 // in its queue [MQTT-4.8.2-3]. Messages of QoS 1 and 2 go to the members with
-// durable sessions where there are any: there nothing is lost.
+// durable sessions where there are any: there nothing is lost unless all are full.
 func (r *routing) addQueueing(_ string, g *group) {
-	m, ok := g.choose(func(m member) bool { return m.queues(r.m.QoS) }, ready)
+	size := messageSize(r.m)
+	m, ok := g.choose(func(m member) bool { return m.queues(r.m.QoS) && !m.session.full(size) }, ready)
+	if !ok {
+		m, ok = g.choose(func(m member) bool { return m.queues(r.m.QoS) }, ready)
+	}
 	if ok {
 		r.targets = append(r.targets, target{m.session, r.deliveryOf(m.subscription), g.key})
 	}

@@ -44,10 +44,11 @@ type session struct {
 	filters  map[string]iot.Subscription
 	received map[uint16]struct{} // QoS 2 publishes that were taken and not released
 	last     uint64              // number of the newest queued message
-	sent     uint64              // number up to which messages were sent on earlier connections
-	guessed  bool                // sent is of the last process, which nobody remembers: it may have sent less
+	sent     uint64              // number up to which messages were sent, perhaps, on earlier connections
+	likely   uint64              // number up to which that is likely; 0: sent is known
 
-	count    atomic.Int32 // of filters, for Route
+	count    atomic.Int32 // of filters
+	several  atomic.Bool  // there were several filters at a time, and Route may see them still
 	messages atomic.Int64 // queued
 	bytes    atomic.Int64 // queued
 	dropped  atomic.Uint64
@@ -80,9 +81,14 @@ func (b *Broker) restore(stored *iot.StoredSession, now time.Time) *session {
 	s.messages.Store(int64(stored.Queue.Messages))
 	s.bytes.Store(stored.Queue.Bytes)
 	if stored.Queue.First > 0 {
-		// Nobody remembers how far the last process came. What may have been sent
-		// is marked as a duplicate: that is allowed where the opposite is not.
-		s.sent, s.guessed = s.last, true
+		if stored.Ended.IsZero() {
+			// Nobody remembers how far the last process came, nor what of the client's
+			// acknowledgements was lost with it. What may have been sent is marked as a
+			// duplicate: that is allowed where the opposite is not.
+			s.sent, s.likely = stored.Queue.Last, stored.Queue.First+uint64(b.limits.Window)-1
+		} else {
+			s.sent = min(stored.Sent, stored.Queue.Last)
+		}
 	}
 	for _, sub := range stored.Subscriptions {
 		s.subscribe(sub)
@@ -100,6 +106,9 @@ func (s *session) subscribe(sub iot.Subscription) (added bool) {
 	}
 	s.filters[sub.Filter] = sub
 	s.count.Store(int32(len(s.filters)))
+	if len(s.filters) > 1 {
+		s.several.Store(true)
+	}
 	s.mu.Unlock()
 	if s.durable && sub.QoS > 0 {
 		s.b.queueing.Store(true)
@@ -153,19 +162,22 @@ func (s *session) subscriptions() []iot.Subscription {
 	return list
 }
 
-// receive notes the packet identifier of a publish of QoS 2, and reports whether
-// it is new: one that is noted already is the same message again [MQTT-4.3.3-10].
-func (s *session) receive(packetID uint16) (added bool) {
+// receive notes the packet identifier of a publish of QoS 2.
+func (s *session) receive(packetID uint16) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, ok := s.received[packetID]; ok {
-		return false
-	}
 	if s.received == nil {
 		s.received = make(map[uint16]struct{})
 	}
 	s.received[packetID] = struct{}{}
-	return true
+}
+
+// took reports whether a packet identifier is noted.
+func (s *session) took(packetID uint16) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.received[packetID]
+	return ok
 }
 
 // release forgets a packet identifier and reports whether it was noted.
@@ -215,7 +227,7 @@ func (s *session) attach(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.durable {
-		c.out.resume(s.last, s.sent, s.guessed, s.messages.Load() > 0)
+		c.out.resume(s.last, s.sent, s.likely, s.messages.Load() > 0)
 	}
 	s.conn.Store(c)
 }
@@ -226,7 +238,7 @@ func (s *session) detach(c *conn) {
 	defer s.mu.Unlock()
 	if s.conn.CompareAndSwap(c, nil) {
 		if sent := c.out.sentUpTo(); sent >= s.sent {
-			s.sent, s.guessed = sent, false
+			s.sent, s.likely = sent, 0
 		}
 	}
 }

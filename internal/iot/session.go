@@ -18,7 +18,9 @@ type Session struct {
 	// Ended is when the last connection ended; zero while there is one, and when
 	// the server stopped without seeing its end.
 	Ended time.Time
-	Will  *Will // nil when there is none, and once it is published
+	// Sent is the number of the last queued message that had been sent by Ended.
+	Sent uint64
+	Will *Will // nil when there is none, and once it is published
 	// Dropped counts the messages that were dropped because the queue was full
 	// and that the client has not been told of.
 	Dropped uint64

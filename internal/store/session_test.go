@@ -101,7 +101,7 @@ func TestSessionsSurviveReopen(t *testing.T) {
 	r := start(t, cfg)
 	full := iot.Session{
 		ID: 1<<63 + 5, ClientID: "c", Certificate: "cert", Policies: []string{"A", "B"}, Created: epoch, Expiry: time.Hour, Ended: epoch.Add(time.Second),
-		Will: &iot.Will{Message: fullMessage(), Delay: time.Minute}, Dropped: 7,
+		Will: &iot.Will{Message: fullMessage(), Delay: time.Minute}, Dropped: 7, Sent: 9,
 	}
 	subs := []iot.Subscription{
 		{Filter: "$share/g/a/#", QoS: 1, ID: 9},

@@ -44,7 +44,7 @@ func appendSession(dst []byte, s *iot.Session) []byte {
 	dst = appendBytes(appendBytes(dst, s.ClientID), s.Certificate)
 	dst = appendTime(appendTime(dst, s.Created), s.Ended)
 	dst = binary.AppendVarint(dst, int64(s.Expiry))
-	dst = binary.AppendUvarint(dst, s.Dropped)
+	dst = binary.AppendUvarint(binary.AppendUvarint(dst, s.Dropped), s.Sent)
 	dst = binary.AppendUvarint(dst, uint64(len(s.Policies)))
 	for _, name := range s.Policies {
 		dst = appendBytes(dst, name)
@@ -60,7 +60,7 @@ func decodeSession(id uint64, value []byte) (s iot.Session, err error) {
 	r := reader{rest: string(value)}
 	s = iot.Session{ID: id, ClientID: r.text(), Certificate: r.text(), Created: r.time(), Ended: r.time()}
 	s.Expiry = time.Duration(r.signed())
-	s.Dropped = r.number(math.MaxUint64)
+	s.Dropped, s.Sent = r.number(math.MaxUint64), r.number(math.MaxUint64)
 	for range r.number(uint64(len(r.rest))) {
 		s.Policies = append(s.Policies, r.text())
 	}
