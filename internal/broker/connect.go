@@ -27,9 +27,8 @@ func (c *conn) admit() error {
 	if err := c.b.checkConnectRate(time.Now(), c.clientID); err != nil {
 		return err
 	}
-	c.log = c.b.cfg.Log.With("client", c.clientID, "remote", c.peer.Remote)
 	c.since = time.Now()
-	if err := c.b.clients.claim(c, c.connectBy); err != nil {
+	if err := c.b.clients.claim(c, c.due); err != nil {
 		return err
 	}
 	present, err := c.open(&connect)
@@ -146,7 +145,7 @@ func (c *conn) welcome(connect *mqtt.Connect, present bool, assigned string) err
 	if c.peer.Certificate != "" {
 		c.b.cfg.Connected(c.peer.Certificate, c.clientID)
 	}
-	c.log.Info("client connected", slog.String("version", c.version.String()),
+	c.log("client connected", slog.String("version", c.version.String()),
 		slog.String("certificate", c.peer.Certificate), slog.Duration("keep_alive", c.keepAlive), slog.Bool("resumed", present))
 	return nil
 }
