@@ -37,7 +37,7 @@ func (c *conn) admit() error {
 	}
 	// Now that a revocation finds the connection, look again: one that came since
 	// the first look has not been missed.
-	if _, err := c.refresh(); err != nil {
+	if _, err := c.identify(); err != nil {
 		return err
 	}
 	return c.welcome(&connect, present, assigned)
