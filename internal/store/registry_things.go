@@ -123,16 +123,10 @@ func (s *Store) needBoth(thing, certificateID string) error {
 
 // ThingsOf returns the names of the things of a certificate, which must exist.
 func (s *Store) ThingsOf(certificateID string) ([]string, error) {
-	if err := s.need("certificate", kindCertificate, certificateID); err != nil {
-		return nil, err
-	}
-	return s.pairs(kindThingOf, certificateID)
+	return s.held(kindThingOf, "certificate", kindCertificate, certificateID)
 }
 
 // CertificatesOf returns the ids of the certificates of a thing, which must exist.
 func (s *Store) CertificatesOf(thing string) ([]string, error) {
-	if err := s.need("thing", kindThing, thing); err != nil {
-		return nil, err
-	}
-	return s.pairs(kindCertificateOf, thing)
+	return s.held(kindCertificateOf, "thing", kindThing, thing)
 }
