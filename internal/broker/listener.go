@@ -131,10 +131,13 @@ func (b *Broker) welcome(ctx context.Context, nc net.Conn, d door) *conn {
 	return newWiredConn(b, tc, w, p, by)
 }
 
+// handshake shakes hands until a time. It does without the context of
+// [tls.Conn.HandshakeContext], which costs a goroutine for each handshake.
 func handshake(ctx context.Context, tc *tls.Conn, by time.Time) error {
-	ctx, cancel := context.WithDeadline(ctx, by)
-	defer cancel()
-	return tc.HandshakeContext(ctx)
+	tc.SetDeadline(by)
+	defer tc.SetDeadline(time.Time{})
+	defer context.AfterFunc(ctx, func() { tc.NetConn().Close() })()
+	return tc.Handshake()
 }
 
 // notice logs why a connection came to nothing. What strangers can cause at will
