@@ -4,7 +4,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/fieldline-iot/fieldline/internal/ca"
@@ -22,6 +21,7 @@ type registry interface {
 
 // attachments say which certificate belongs to which thing.
 type attachments interface {
+	ThingAttached(thing, certificateID string) (bool, error)
 	ThingsOf(certificateID string) ([]string, error)
 	CertificatesOf(thing string) ([]string, error)
 }
@@ -99,21 +99,24 @@ func (r identities) Identify(certificateID, clientID string) (who iot.Principal,
 		return who, "", err
 	}
 	who = iot.Principal{ClientID: clientID, Certificate: cert}
-	things, err := r.ThingsOf(certificateID)
-	if err != nil {
-		return who, "", fmt.Errorf("things of certificate %s: %w", certificateID, err)
-	}
 	thing, err := r.Thing(clientID)
 	switch {
 	case err == nil:
 		who.Thing = &thing
-		who.Attached = slices.Contains(things, clientID)
-	case !errors.Is(err, iot.ErrNotFound):
+		who.Attached, err = r.ThingAttached(clientID, certificateID)
+	case errors.Is(err, iot.ErrNotFound):
+		err = nil
+	}
+	if err != nil {
 		return who, "", fmt.Errorf("thing %q: %w", clientID, err)
 	}
-	switch {
-	case who.Attached:
+	if who.Attached { // as most are
 		return who, clientID, nil
+	}
+	things, err := r.ThingsOf(certificateID)
+	switch {
+	case err != nil:
+		return who, "", fmt.Errorf("things of certificate %s: %w", certificateID, err)
 	case len(things) > 0:
 		return who, things[0], nil
 	case who.Thing == nil:

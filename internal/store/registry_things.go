@@ -121,6 +121,11 @@ func (s *Store) needBoth(thing, certificateID string) error {
 	return s.need("certificate", kindCertificate, certificateID)
 }
 
+// ThingAttached reports whether a thing has a certificate attached. Neither need exist.
+func (s *Store) ThingAttached(thing, certificateID string) (bool, error) {
+	return s.exists(kindThingOf, certificateID, thing)
+}
+
 // ThingsOf returns the names of the things of a certificate, which must exist.
 func (s *Store) ThingsOf(certificateID string) ([]string, error) {
 	return s.held(kindThingOf, "certificate", kindCertificate, certificateID)
