@@ -224,7 +224,7 @@ func (c *conn) refused(act policy.Action, v verdict) {
 	if !ok {
 		return
 	}
-	c.log.LogAttrs(context.Background(), slog.LevelInfo, "denied",
+	c.log("denied",
 		slog.String("action", string(act)), slog.String("topic", v.topic),
 		slog.String("reason", v.denied.Reason), slog.Int("unlogged", held))
 }

@@ -31,11 +31,11 @@ func BenchmarkPublish(b *testing.B) {
 			const batch = 64
 			packets := bytes.Repeat(mqtt.AppendPublish(nil, mqtt.V311, &p), batch)
 			c := newConn(h.Broker, &loopConn{packets: packets, reads: b.N/batch + 1}, Peer{Remote: "bench"}, time.Now().Add(time.Hour))
-			c.version, c.clientID, c.log, c.connected = mqtt.V311, "bench", h.cfg.Log, true
+			c.version, c.clientID, c.connected = mqtt.V311, "bench", true
 			if _, err := c.refresh(); err != nil {
 				b.Fatal(err)
 			}
-			if err := h.clients.claim(c, c.connectBy); err != nil {
+			if err := h.clients.claim(c, c.due); err != nil {
 				b.Fatal(err)
 			}
 			b.ReportAllocs()
@@ -80,7 +80,7 @@ func BenchmarkRoute(b *testing.B) {
 	const subscribers = 200
 	for i := range subscribers {
 		c := newConn(h.Broker, &loopConn{}, Peer{}, time.Time{})
-		c.version, c.clientID, c.log = mqtt.V311, fmt.Sprint(i), h.cfg.Log
+		c.version, c.clientID = mqtt.V311, fmt.Sprint(i)
 		if _, err := c.refresh(); err != nil {
 			b.Fatal(err)
 		}

@@ -8,8 +8,8 @@
 // becomes of a message is the Ingester's, and what was stored of sessions is read
 // from [Sessions]. A session has at most one connection at a time.
 //
-// One goroutine reads each connection and does all that its packets ask for; a
-// second one writes, and exists only while there is something to write. What
+// One goroutine at a time reads each connection and does all that its packets ask
+// for; a second one writes, and exists only while there is something to write. What
 // other goroutines touch of a connection is guarded by the locks of its
 // acknowledgement ring (ackRing) and its outbound side (outbound), and of its
 // session by the session's. Either is taken before the outbound side's, and none
@@ -125,8 +125,10 @@ type Broker struct {
 	ways      ways
 	maxPacket int // bytes
 	doors     []door
-	arriving  chan struct{} // one element per connection that has no CONNACK yet
-	web       *handover     // connections for HTTPS publish
+
+	plainPolicies []string
+	arriving      chan struct{} // one element per connection that has no CONNACK yet
+	web           *handover     // connections for HTTPS publish
 
 	clients     clients
 	stored      sync.Map // sessions that are stored, by the number of their record
@@ -148,6 +150,7 @@ type Broker struct {
 
 	routings sync.Pool // of *routing
 	chunks   sync.Pool // of *[]byte, for writers
+	inputs   sync.Pool // of *input, for readers
 
 	conns  sync.WaitGroup
 	guests guests
@@ -181,15 +184,18 @@ func New(cfg Config) (*Broker, error) {
 		ways:      ways{strict: cfg.Strict, limits: cfg.Limits},
 		maxPacket: cfg.Limits.Payload + headerRoom,
 		web:       newHandover(),
-		tree:      topic.NewTree[*session, subscription](cfg.Strict),
-		shares:    shares{tree: topic.NewTree[string, *group](cfg.Strict), all: make(map[string]*group)},
-		clients:   clients{byID: make(map[string]*session)},
-		order:     maphash.MakeSeed(),
-		began:     time.Now(),
+
+		plainPolicies: []string{cfg.PlainPolicy},
+		tree:          topic.NewTree[*session, subscription](cfg.Strict),
+		shares:        shares{tree: topic.NewTree[string, *group](cfg.Strict), all: make(map[string]*group)},
+		clients:       clients{byID: make(map[string]*session)},
+		order:         maphash.MakeSeed(),
+		began:         time.Now(),
 	}
 	b.doors = b.newDoors()
 	b.arriving = make(chan struct{}, cfg.Limits.Arriving+len(b.doors)) // each door holds one while it waits
 	b.routings.New = func() any { return newRouting(b) }
+	b.inputs.New = func() any { return new(input) }
 	b.chunks.New = func() any { chunk := make([]byte, 0, chunkSize); return &chunk }
 	var err error
 	if b.metrics, err = newMetrics(cfg.Metrics, b.takeCensus); err != nil {
@@ -219,6 +225,9 @@ func (b *Broker) Run(ctx context.Context) error {
 	parts.Go(func() error {
 		b.watchRegistry(serving)
 		b.guests.end()
+		for _, c := range b.clients.owners() {
+			c.interrupt(errShuttingDown)
+		}
 		return nil
 	})
 	parts.Go(func() error {

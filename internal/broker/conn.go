@@ -20,10 +20,10 @@ import (
 type conn struct {
 	b    *Broker
 	nc   net.Conn
+	wire *wire // at the bottom of nc; nil for one that is always waited for with a buffer
 	peer Peer
 
 	// What CONNECT said, fixed before others can find the connection.
-	log        *slog.Logger
 	version    mqtt.Version // 0 before CONNECT
 	clientID   string
 	attributes []string      // what it asks for, as policies name it
@@ -32,12 +32,9 @@ type conn struct {
 	maxPacket  int           // largest packet that the client takes; 0: any
 	since      time.Time
 
-	connectBy time.Time // CONNECT must have come
+	due       time.Time // until when the client must have sent something; zero is never
 	connected bool      // CONNACK is on its way
-	in        input
-	arrived   time.Time // of the bytes in the input
-	incoming  mqtt.Publish
-	parcels   parcels
+	in        *input    // nil while nothing has come and nobody waits with a buffer
 	publishes decisions // about iot:Publish
 	inflow    inflow
 	visit     visit    // as lifecycle events tell of it
@@ -81,7 +78,7 @@ var errShuttingDown error = &mqtt.Error{Code: mqtt.ServerShuttingDown, Reason: "
 
 func newConn(b *Broker, nc net.Conn, p Peer, connectBy time.Time) *conn {
 	c := &conn{
-		b: b, nc: nc, peer: p, connectBy: connectBy,
+		b: b, nc: nc, peer: p, due: connectBy,
 		interrupted: make(chan struct{}),
 		done:        make(chan struct{}),
 	}
@@ -96,19 +93,24 @@ func newConn(b *Broker, nc net.Conn, p Peer, connectBy time.Time) *conn {
 // that is an *[mqtt.Error], is what the client is told. The caller holds a place
 // in b.arriving, which serve gives back.
 func (c *conn) serve(ctx context.Context) {
-	defer context.AfterFunc(ctx, func() {
-		why := errShuttingDown
-		if told, ok := errors.AsType[*mqtt.Error](context.Cause(ctx)); ok {
-			why = told
-		}
-		c.interrupt(why)
-	})()
+	defer c.heed(ctx)()
 	err := c.admit()
 	<-c.b.arriving
 	if err == nil {
 		err = c.read()
 	}
 	c.end(err)
+}
+
+// heed has the end of ctx interrupt the connection, until stop is called.
+func (c *conn) heed(ctx context.Context) (stop func() bool) {
+	return context.AfterFunc(ctx, func() {
+		why := errShuttingDown
+		if told, ok := errors.AsType[*mqtt.Error](context.Cause(ctx)); ok {
+			why = told
+		}
+		c.interrupt(why)
+	})
 }
 
 // interrupt makes the connection end for a reason: an *[mqtt.Error] when the
@@ -206,6 +208,9 @@ func (c *conn) next() ([]byte, error) {
 		if c.cause.Load() != nil {
 			return nil, errInterrupted
 		}
+		if c.in == nil {
+			c.in = c.b.inputs.Get().(*input)
+		}
 		packet, err := c.in.next(c.b.maxPacket)
 		if packet != nil || err != nil {
 			return packet, err
@@ -219,9 +224,18 @@ func (c *conn) next() ([]byte, error) {
 // fill waits for more bytes from the client.
 func (c *conn) fill() error {
 	c.noteProgress()
-	c.parcels = parcels{}
+	c.in.parcels = parcels{}
 	c.out.awaitRoom(c.interrupted)
-	c.nc.SetReadDeadline(c.deadline())
+	c.extend(time.Now())
+	until, calm := c.due, false
+	switch {
+	case c.wire == nil || !c.connected:
+	case c.in.empty():
+		until, calm = c.calmBy()
+	default:
+		c.wire.dry = false // the rest of a packet is worth waiting for
+	}
+	c.nc.SetReadDeadline(until)
 	// Looked at after the deadline is set: either this sees the interrupt, or the
 	// interrupt's own deadline came later and ends the read.
 	if c.cause.Load() != nil {
@@ -229,13 +243,22 @@ func (c *conn) fill() error {
 	}
 	n, err := c.nc.Read(c.in.room())
 	c.in.filled(n)
-	c.arrived = time.Now()
-	c.traffic.mark(c.b.elapsed(c.arrived))
+	c.in.arrived = time.Now()
+	c.traffic.mark(c.b.elapsed(c.in.arrived))
 	c.traffic.bytes.Add(uint64(n))
 	c.b.metrics.receivedBytes.Add(float64(n))
 	switch {
 	case n > 0:
-		return c.holdBack(c.inflow.received(c.arrived, &c.b.limits, n))
+		return c.holdBack(c.inflow.received(c.in.arrived, &c.b.limits, n))
+	case err == errQuiet, calm && errors.Is(err, os.ErrDeadlineExceeded) && c.cause.Load() == nil:
+		return errQuiet
+	}
+	return c.silence(err)
+}
+
+// silence is what it means that a read has failed.
+func (c *conn) silence(err error) error {
+	switch {
 	case c.cause.Load() != nil:
 		return errInterrupted
 	case errors.Is(err, os.ErrDeadlineExceeded) && c.connected:
@@ -248,16 +271,16 @@ func (c *conn) fill() error {
 	return err
 }
 
-// deadline is when the client must have sent something: CONNECT, or anything
-// within one and a half times its keep-alive. The zero time is never.
-func (c *conn) deadline() time.Time {
+// extend gives the client the time until when it must send something again: one
+// and a half times its keep-alive. Before that is known, it is what CONNECT has.
+func (c *conn) extend(now time.Time) {
 	switch {
 	case !c.connected:
-		return c.connectBy
 	case c.keepAlive == 0:
-		return time.Time{}
+		c.due = time.Time{}
+	default:
+		c.due = now.Add(c.keepAlive + c.keepAlive/2)
 	}
-	return time.Now().Add(c.keepAlive + c.keepAlive/2)
 }
 
 // lingerTime is how long the broker waits for a client to close a connection
@@ -340,8 +363,9 @@ func (c *conn) linger() {
 		return
 	}
 	c.nc.SetReadDeadline(time.Now().Add(lingerTime))
+	rest := make([]byte, firstInput)
 	for range 1000 {
-		if _, err := c.nc.Read(c.in.buf); err != nil {
+		if _, err := c.nc.Read(rest); err != nil {
 			return
 		}
 	}
@@ -359,7 +383,7 @@ func (c *conn) report(err error) {
 	c.b.metrics.connections.Dec()
 	c.b.online.Add(-1)
 	c.b.metrics.disconnected(err)
-	c.log.LogAttrs(context.Background(), slog.LevelInfo, "client disconnected",
+	c.log("client disconnected",
 		slog.String("reason", err.Error()), slog.Duration("after", time.Since(c.since).Round(time.Millisecond)))
 }
 

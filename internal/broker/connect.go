@@ -27,9 +27,8 @@ func (c *conn) admit() error {
 	if err := c.b.checkConnectRate(time.Now(), c.clientID); err != nil {
 		return err
 	}
-	c.log = c.b.cfg.Log.With("client", c.clientID, "remote", c.peer.Remote)
 	c.since = time.Now()
-	if err := c.b.clients.claim(c, c.connectBy); err != nil {
+	if err := c.b.clients.claim(c, c.due); err != nil {
 		return err
 	}
 	present, err := c.open(&connect)
@@ -38,7 +37,7 @@ func (c *conn) admit() error {
 	}
 	// Now that a revocation finds the connection, look again: one that came since
 	// the first look has not been missed.
-	if _, err := c.refresh(); err != nil {
+	if _, err := c.identify(); err != nil {
 		return err
 	}
 	return c.welcome(&connect, present, assigned)
@@ -150,7 +149,7 @@ func (c *conn) welcome(connect *mqtt.Connect, present bool, assigned string) err
 	if c.peer.Principal != "" {
 		who = slog.String("access_key", c.peer.Principal)
 	}
-	c.log.Info("client connected", slog.String("version", c.version.String()), who,
+	c.log("client connected", slog.String("version", c.version.String()), who,
 		slog.Duration("keep_alive", c.keepAlive), slog.Bool("resumed", present))
 	return nil
 }

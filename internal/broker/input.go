@@ -2,23 +2,28 @@ package broker
 
 import (
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/fieldline-iot/fieldline/internal/mqtt"
 )
 
-// input is the buffer of bytes that have come and are not handled yet. It
-// begins small, because most connections are idle most of the time, and grows
-// with what really arrives, not with what a packet announces.
+// input is the buffer of bytes that have come and are not handled yet, with what
+// is made of them. Only connections that have something to do hold one. It begins
+// small and grows with what really arrives, not with what a packet announces.
 type input struct {
 	buf        []byte
 	start, end int  // buf[start:end] is not handled yet
 	full       bool // the last read filled the buffer: there was probably more
 	calm       int  // reads since the last one that needed a large buffer
+
+	parcels parcels
+	arrived time.Time    // when the newest bytes came
+	publish mqtt.Publish // the one that is being handled
 }
 
 const (
-	firstInput = 1 << 10  // bytes, for an idle connection
+	firstInput = 1 << 10  // bytes
 	busyInput  = 16 << 10 // bytes; the largest TLS record
 	calmReads  = 4        // after so many a larger buffer is given back
 )
@@ -40,6 +45,17 @@ func (in *input) next(maxPacket int) ([]byte, error) {
 
 // unread is how many bytes have come that next has not returned.
 func (in *input) unread() int { return in.end - in.start }
+
+func (in *input) empty() bool { return in.start == in.end }
+
+// clear makes the input one of nobody.
+func (in *input) clear() {
+	buf := in.buf
+	if len(buf) > firstInput {
+		buf = nil
+	}
+	*in = input{buf: buf}
+}
 
 // room returns where to read more bytes into. It invalidates packets.
 func (in *input) room() []byte {

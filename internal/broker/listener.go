@@ -60,11 +60,14 @@ func (b *Broker) accept(ctx context.Context, d door) error {
 		nc, err := d.Accept()
 		if err == nil {
 			pause = firstPause
-			b.conns.Go(func() {
+			b.conns.Add(1)
+			go func() {
 				if c := b.welcome(ctx, nc, d); c != nil {
-					c.serve(ctx)
+					c.begin(ctx)
+				} else {
+					b.conns.Done()
 				}
-			})
+			}()
 			b.awaitTurn(ctx)
 			continue
 		}
@@ -102,17 +105,15 @@ func (b *Broker) awaitTurn(ctx context.Context) {
 // welcome finds out who is at the other end of an accepted connection. It
 // returns nil when that is nobody, or a client of HTTPS publish, which is served
 // elsewhere; then it has given the place in b.arriving back.
-//
-// It is not part of serving the connection so that its frame, large from the
-// handshake, does not stay on the stack of every idle one.
 func (b *Broker) welcome(ctx context.Context, nc net.Conn, d door) *conn {
 	by := time.Now().Add(b.limits.ConnectTimeout)
 	p := Peer{Remote: nc.RemoteAddr().String(), Source: sourceOf(nc)}
+	w := &wire{Conn: nc}
 	if d.tls == nil {
-		p.Policies = []string{b.cfg.PlainPolicy}
-		return newConn(b, nc, p, by)
+		p.Policies = b.plainPolicies
+		return newWiredConn(b, w, w, p, by)
 	}
-	tc := tls.Server(nc, d.tls)
+	tc := tls.Server(w, d.tls)
 	if err := handshake(ctx, tc, by); err != nil {
 		<-b.arriving
 		nc.Close()
@@ -127,13 +128,16 @@ func (b *Broker) welcome(ctx context.Context, nc net.Conn, d door) *conn {
 		b.web.give(ctx, &webConn{Conn: tc, peer: p})
 		return nil
 	}
-	return newConn(b, tc, p, by)
+	return newWiredConn(b, tc, w, p, by)
 }
 
+// handshake shakes hands until a time. It does without the context of
+// [tls.Conn.HandshakeContext], which costs a goroutine for each handshake.
 func handshake(ctx context.Context, tc *tls.Conn, by time.Time) error {
-	ctx, cancel := context.WithDeadline(ctx, by)
-	defer cancel()
-	return tc.HandshakeContext(ctx)
+	tc.SetDeadline(by)
+	defer tc.SetDeadline(time.Time{})
+	defer context.AfterFunc(ctx, func() { tc.NetConn().Close() })()
+	return tc.Handshake()
 }
 
 // notice logs why a connection came to nothing. What strangers can cause at will

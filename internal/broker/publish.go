@@ -10,14 +10,14 @@ import (
 
 // publish handles a PUBLISH of the client. An error ends the connection.
 func (c *conn) publish(packet []byte) error {
-	p := &c.incoming
+	p := &c.in.publish
 	if err := p.Decode(packet, c.version); err != nil {
 		return err
 	}
 	if err := c.checkPublish(p); err != nil {
 		return err
 	}
-	wait, excess := c.inflow.publish(c.arrived, &c.b.limits, c.b.cfg.Strict)
+	wait, excess := c.inflow.publish(c.in.arrived, &c.b.limits, c.b.cfg.Strict)
 	if err := c.holdBack(wait); err != nil {
 		return err
 	}
@@ -186,11 +186,11 @@ func (c *conn) receive(packetID uint16) error {
 
 func (c *conn) message(p *mqtt.Publish, v verdict, who *identity) *iot.Message {
 	more := c.in.unread()
-	m := c.parcels.message(more)
+	m := c.in.parcels.message(more)
 	*m = iot.Message{
 		Topic:      v.name(),
 		Rule:       v.rule,
-		Payload:    c.parcels.payload(p.Payload, more),
+		Payload:    c.in.parcels.payload(p.Payload, more),
 		QoS:        p.QoS,
 		Retain:     p.Retain,
 		Dup:        p.Dup,
@@ -201,7 +201,7 @@ func (c *conn) message(p *mqtt.Publish, v verdict, who *identity) *iot.Message {
 			Principal: c.peer.principal(),
 			Source:    c.peer.Source,
 			Protocol:  iot.ProtocolMQTT,
-			Arrived:   c.arrived,
+			Arrived:   c.in.arrived,
 			Device:    who.device,
 		},
 	}

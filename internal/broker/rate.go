@@ -145,7 +145,7 @@ func (c *conn) holdBack(wait time.Duration) error {
 	if wait <= 0 {
 		return nil
 	}
-	if wait = time.Until(c.arrived.Add(wait)); wait <= 0 {
+	if wait = time.Until(c.in.arrived.Add(wait)); wait <= 0 {
 		return nil
 	}
 	c.noteProgress()

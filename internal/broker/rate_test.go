@@ -152,7 +152,7 @@ func TestConnectRatesAreBounded(t *testing.T) {
 func TestHoldingBackEndsWithTheConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begun := time.Now()
-		c := &conn{interrupted: make(chan struct{}), arrived: begun}
+		c := &conn{interrupted: make(chan struct{}), in: &input{arrived: begun}}
 		if err := c.holdBack(time.Second); err != nil || time.Since(begun) != time.Second {
 			t.Errorf("held back for %v: %v", time.Since(begun), err)
 		}

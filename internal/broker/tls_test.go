@@ -244,9 +244,7 @@ func TestRevocationDuringConnect(t *testing.T) {
 	h := startTLS(t, nil)
 	device := h.pki.device("dev")
 	h.registry.identified = func() {
-		h.registry.mu.Lock()
-		defer h.registry.mu.Unlock()
-		h.registry.refused[certificateID(device.Leaf)] = iot.ErrDenied
+		h.registry.change(func() { h.registry.refused[certificateID(device.Leaf)] = iot.ErrDenied })
 	}
 	c, err := h.dial(h.config(device))
 	if err != nil {

@@ -3,6 +3,7 @@ package policy
 import (
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
 )
@@ -12,6 +13,9 @@ import (
 type compiled struct {
 	policy string
 	rules  [checked][]rule
+
+	once sync.Once
+	set  *policySet // made by once
 }
 
 // rule is one statement as it applies to one action.
@@ -164,6 +168,13 @@ func newPolicySet(documents []*compiled) *policySet {
 		}
 	}
 	return set
+}
+
+// alone is the set of this document and no other, which all who have only that
+// one share.
+func (c *compiled) alone() *policySet {
+	c.once.Do(func() { c.set = newPolicySet([]*compiled{c}) })
+	return c.set
 }
 
 // decide evaluates the request: a Deny wins, an Allow is needed.

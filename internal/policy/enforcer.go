@@ -142,6 +142,9 @@ func (e *Enforcer) read(who *iot.Principal) (*policySet, error) {
 			return &policySet{broken: fmt.Sprintf("policy %s cannot be applied: %s", policies[i].Name, err)}, nil
 		}
 	}
+	if len(documents) == 1 {
+		return documents[0].alone(), nil
+	}
 	return newPolicySet(documents), nil
 }
 

@@ -44,7 +44,7 @@ func (s *Server) buildBroker(sockets *listeners) (err error) {
 	cfg := broker.Config{
 		TLS:               sockets.device,
 		ServerCertificate: s.authority.ServerCertificate,
-		Registry:          identities{s.store, s.enrolment().enrol},
+		Registry:          identities{s.store, s.enrolment().enrol, new(certificateCache)},
 		Authorizer:        policy.NewEnforcer(s.store, s.cfg.Account),
 		Ingester:          s.ingest,
 		Sessions:          s.store,

@@ -4,7 +4,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/fieldline-iot/fieldline/internal/ca"
@@ -22,6 +21,7 @@ type registry interface {
 
 // attachments say which certificate belongs to which thing.
 type attachments interface {
+	ThingAttached(thing, certificateID string) (bool, error)
 	ThingsOf(certificateID string) ([]string, error)
 	CertificatesOf(thing string) ([]string, error)
 }
@@ -31,6 +31,7 @@ type identities struct {
 	registry
 	// enrol may register a certificate that is not; nil registers none.
 	enrol func(*x509.Certificate) error
+	cache *certificateCache // nil keeps nothing
 }
 
 // errStranger: a certificate is not registered.
@@ -55,8 +56,9 @@ func (r identities) CheckCertificate(c *x509.Certificate) error {
 	return err
 }
 
-func (r identities) active(id string) (iot.Certificate, error) {
-	cert, err := r.Certificate(id)
+// active returns a certificate if it is ACTIVE and within its time.
+func (r identities) active(id string) (*iot.Certificate, error) {
+	cert, err := r.certificate(id)
 	switch now := time.Now(); {
 	case errors.Is(err, iot.ErrNotFound):
 		return cert, fmt.Errorf("certificate %s is %w (fieldline thing create makes one that is): %w", id, errStranger, iot.ErrDenied)
@@ -70,6 +72,21 @@ func (r identities) active(id string) (iot.Certificate, error) {
 	return cert, nil
 }
 
+func (r identities) certificate(id string) (*iot.Certificate, error) {
+	// The generation is read before the certificate: what a change in between makes
+	// newer than its number is read again under the next one.
+	generation := r.Generation()
+	if cert, ok := r.cache.get(id, generation); ok {
+		return cert, nil
+	}
+	cert, err := r.Certificate(id)
+	if err != nil {
+		return nil, err
+	}
+	r.cache.put(&cert, generation)
+	return &cert, nil
+}
+
 // Identify returns the client that a certificate and client id stand for, and
 // the only device whose readings it may report: the thing named like the client
 // id if the certificate is attached to it, else the certificate's first thing,
@@ -81,22 +98,25 @@ func (r identities) Identify(certificateID, clientID string) (who iot.Principal,
 	if err != nil {
 		return who, "", err
 	}
-	who = iot.Principal{ClientID: clientID, Certificate: &cert}
-	things, err := r.ThingsOf(certificateID)
-	if err != nil {
-		return who, "", fmt.Errorf("things of certificate %s: %w", certificateID, err)
-	}
+	who = iot.Principal{ClientID: clientID, Certificate: cert}
 	thing, err := r.Thing(clientID)
 	switch {
 	case err == nil:
 		who.Thing = &thing
-		who.Attached = slices.Contains(things, clientID)
-	case !errors.Is(err, iot.ErrNotFound):
+		who.Attached, err = r.ThingAttached(clientID, certificateID)
+	case errors.Is(err, iot.ErrNotFound):
+		err = nil
+	}
+	if err != nil {
 		return who, "", fmt.Errorf("thing %q: %w", clientID, err)
 	}
-	switch {
-	case who.Attached:
+	if who.Attached { // as most are
 		return who, clientID, nil
+	}
+	things, err := r.ThingsOf(certificateID)
+	switch {
+	case err != nil:
+		return who, "", fmt.Errorf("things of certificate %s: %w", certificateID, err)
 	case len(things) > 0:
 		return who, things[0], nil
 	case who.Thing == nil:

@@ -26,6 +26,10 @@ func (b book) Thing(name string) (iot.Thing, error) {
 	return iot.Thing{Name: name}, nil
 }
 
+func (b book) ThingAttached(thing, certificate string) (bool, error) {
+	return slices.Contains(b.attached[certificate], thing), nil
+}
+
 func (b book) ThingsOf(certificate string) ([]string, error) { return b.attached[certificate], nil }
 
 func (b book) CertificatesOf(thing string) ([]string, error) {

@@ -38,6 +38,7 @@ const (
 type registry struct {
 	mu         sync.Mutex // held while a change is made
 	generation atomic.Uint64
+	policies   policyCache
 
 	wake    sync.Mutex // guards changed
 	changed chan struct{}
@@ -182,6 +183,16 @@ func (s *Store) pairs(kind byte, first string) ([]string, error) {
 		names = append(names, name)
 		return true, err
 	})
+	return names, err
+}
+
+// held returns the second names of the pairs that begin with a noun, which must
+// exist: one that is in a pair does.
+func (s *Store) held(pair byte, what string, kind byte, name string) ([]string, error) {
+	names, err := s.pairs(pair, name)
+	if err == nil && len(names) == 0 {
+		err = s.need(what, kind, name)
+	}
 	return names, err
 }
 

@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -98,17 +99,15 @@ func (s *Store) needPolicyAndTarget(certificateID, policy string) error {
 }
 
 // PoliciesOf returns the policies of a certificate, which must exist, by name.
+// They are shared with other callers and must not be changed.
 func (s *Store) PoliciesOf(certificateID string) ([]iot.Policy, error) {
-	if err := s.need("certificate", kindCertificate, certificateID); err != nil {
-		return nil, err
-	}
-	names, err := s.pairs(kindPolicyOf, certificateID)
+	names, err := s.held(kindPolicyOf, "certificate", kindCertificate, certificateID)
 	if err != nil {
 		return nil, err
 	}
 	var policies []iot.Policy
 	for _, name := range names {
-		p, err := s.Policy(name)
+		p, err := s.registry.policies.policy(s, name)
 		if errors.Is(err, iot.ErrNotFound) {
 			continue // detached and deleted since the names were read
 		}
@@ -122,8 +121,48 @@ func (s *Store) PoliciesOf(certificateID string) ([]iot.Policy, error) {
 
 // PolicyTargets returns the ids of the certificates under a policy, which must exist.
 func (s *Store) PolicyTargets(policy string) ([]string, error) {
-	if err := s.need("policy", kindPolicy, policy); err != nil {
-		return nil, err
+	return s.held(kindTargetOf, "policy", kindPolicy, policy)
+}
+
+// policyCache keeps policies as they are in one generation of the registry: many
+// certificates have few, and each that connects asks for its own.
+type policyCache struct {
+	mu         sync.Mutex
+	generation uint64
+	byName     map[string]iot.Policy
+}
+
+// cachedPolicies bounds the cache; a full one starts anew.
+const cachedPolicies = 256
+
+func (c *policyCache) policy(s *Store, name string) (iot.Policy, error) {
+	// The generation is read before the policy: what a change in between makes newer
+	// than its number is read again under the next one.
+	generation := s.Generation()
+	if p, ok := c.get(name, generation); ok {
+		return p, nil
 	}
-	return s.pairs(kindTargetOf, policy)
+	p, err := s.Policy(name)
+	if err == nil {
+		c.put(p, generation)
+	}
+	return p, err
+}
+
+func (c *policyCache) get(name string, generation uint64) (p iot.Policy, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.generation == generation {
+		p, ok = c.byName[name]
+	}
+	return p, ok
+}
+
+func (c *policyCache) put(p iot.Policy, generation uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.byName == nil || c.generation != generation || len(c.byName) >= cachedPolicies {
+		c.byName, c.generation = make(map[string]iot.Policy), generation
+	}
+	c.byName[p.Name] = p
 }

@@ -339,3 +339,25 @@ func TestDamagedRegistryRecordIsAnError(t *testing.T) {
 		t.Errorf("key %s", got)
 	}
 }
+
+func TestPoliciesOfACertificateFollowTheirChanges(t *testing.T) {
+	s := registered(t, vfs.NewMem())
+	defer s.Close()
+	if err := s.AttachPolicy("cert", "IoTBasicPolicy"); err != nil {
+		t.Fatal(err)
+	}
+	for n := 1; n <= 3; n++ {
+		for range 2 { // the second time from memory
+			policies, err := s.PoliciesOf("cert")
+			if err != nil || len(policies) != 1 || len(policies[0].Versions) != n {
+				t.Fatalf("policies with %d versions are %+v, %v", n, policies, err)
+			}
+		}
+		if _, err := s.UpdatePolicy("IoTBasicPolicy", func(p *iot.Policy) error {
+			p.Versions = append(p.Versions, iot.PolicyVersion{ID: "more"})
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -121,18 +121,17 @@ func (s *Store) needBoth(thing, certificateID string) error {
 	return s.need("certificate", kindCertificate, certificateID)
 }
 
+// ThingAttached reports whether a thing has a certificate attached. Neither need exist.
+func (s *Store) ThingAttached(thing, certificateID string) (bool, error) {
+	return s.exists(kindThingOf, certificateID, thing)
+}
+
 // ThingsOf returns the names of the things of a certificate, which must exist.
 func (s *Store) ThingsOf(certificateID string) ([]string, error) {
-	if err := s.need("certificate", kindCertificate, certificateID); err != nil {
-		return nil, err
-	}
-	return s.pairs(kindThingOf, certificateID)
+	return s.held(kindThingOf, "certificate", kindCertificate, certificateID)
 }
 
 // CertificatesOf returns the ids of the certificates of a thing, which must exist.
 func (s *Store) CertificatesOf(thing string) ([]string, error) {
-	if err := s.need("thing", kindThing, thing); err != nil {
-		return nil, err
-	}
-	return s.pairs(kindCertificateOf, thing)
+	return s.held(kindCertificateOf, "thing", kindThing, thing)
 }
