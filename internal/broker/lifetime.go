@@ -90,7 +90,7 @@ func (c *conn) open(connect *mqtt.Connect) (present bool, err error) {
 }
 
 // refusal is the end of a connection because something could not be stored.
-func refusal(what string, err error) error {
+func refusal(what string, err error) *mqtt.Error {
 	code := mqtt.UnspecifiedError
 	switch {
 	case errors.Is(err, iot.ErrOverloaded), errors.Is(err, iot.ErrLimit):
