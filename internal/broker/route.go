@@ -65,10 +65,11 @@ func (b *Broker) Queued(q *iot.Queue) {
 			continue
 		}
 		var f *frame
-		if c := s.(*session).conn.Load(); c != nil {
+		c := s.(*session).conn.Load()
+		if c != nil {
 			f = r.frame(c.version, delivery{qos: t.QoS, retain: t.Retain, ids: t.SubscriptionIDs})
 		}
-		s.(*session).queued(t.Number, f, size)
+		s.(*session).queued(t.Number, size, c, f)
 	}
 	r.reset()
 	b.routings.Put(r)

@@ -179,15 +179,20 @@ func (s *session) unreleased() int {
 }
 
 // queued takes a message that is durable in the session's queue, and hands it to
-// the connection, if there is one.
-func (s *session) queued(number uint64, f *frame, size int64) {
+// the connection, if there is one. f is made for the connection made; another one,
+// which has come since, finds the message in the store.
+func (s *session) queued(number uint64, size int64, made *conn, f *frame) {
 	s.messages.Add(1)
 	s.bytes.Add(size)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.last = max(s.last, number)
-	if c := s.conn.Load(); c != nil {
+	switch c := s.conn.Load(); {
+	case c == nil:
+	case c == made:
 		c.out.queued(number, f)
+	default:
+		c.out.queued(number, nil)
 	}
 }
 
