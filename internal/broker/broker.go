@@ -189,7 +189,7 @@ func New(cfg Config) (*Broker, error) {
 	b.routings.New = func() any { return newRouting(b) }
 	b.chunks.New = func() any { chunk := make([]byte, 0, chunkSize); return &chunk }
 	var err error
-	if b.metrics, err = newMetrics(cfg.Metrics); err != nil {
+	if b.metrics, err = newMetrics(cfg.Metrics, &b.held); err != nil {
 		return nil, err
 	}
 	return b, b.restoreSessions()

@@ -3,6 +3,7 @@ package broker
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -29,7 +30,9 @@ type metrics struct {
 	droppedFull, droppedLarge, droppedExpired, droppedSession prometheus.Counter
 }
 
-func newMetrics(to prometheus.Registerer) (*metrics, error) {
+// newMetrics registers the metrics; held counts the bytes in the queues of all
+// connections.
+func newMetrics(to prometheus.Registerer, held *atomic.Int64) (*metrics, error) {
 	received := counters("publishes_received_total", "Authorised publishes of clients, by QoS.", "qos")
 	delivered := counters("deliveries_total", "Messages queued for subscribers, by QoS.", "qos")
 	discarded := counters("publishes_discarded_total", "Publishes beyond a connection's rate that were not taken, by QoS.", "qos")
@@ -63,8 +66,11 @@ func newMetrics(to prometheus.Registerer) (*metrics, error) {
 	if to == nil {
 		return m, nil
 	}
+	queued := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "fieldline_broker_queued_bytes", Help: "Bytes of deliveries that wait in memory, for all connections.",
+	}, func() float64 { return float64(held.Load()) })
 	for _, c := range []prometheus.Collector{
-		m.connections, m.handshakeFailures, m.acceptsDelayed, m.refused, m.disconnects, received, discarded, delivered, m.failed, m.dropped, m.denied, m.wills,
+		m.connections, queued, m.handshakeFailures, m.acceptsDelayed, m.refused, m.disconnects, received, discarded, delivered, m.failed, m.dropped, m.denied, m.wills,
 	} {
 		if err := to.Register(c); err != nil {
 			return nil, fmt.Errorf("broker: metrics: %w", err)
