@@ -36,7 +36,9 @@ func TestQueuedWhileTheConnectionComes(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			h := start(t, func(cfg *Config) { cfg.Sessions = oneQueued{Delivery: iot.Delivery{Message: m, Target: iot.Target{Number: 1, QoS: 1}}} })
+			h := start(t, func(cfg *Config) {
+				cfg.Sessions = oneQueued{Delivery: iot.Delivery{Message: m, Target: iot.Target{Number: 1, QoS: 1}}}
+			})
 			c := h.dial()
 			c.connect(&mqtt.Connect{Version: mqtt.V311, ClientID: "a"})
 			c.ping() // and so it takes deliveries
