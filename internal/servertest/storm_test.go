@@ -1,0 +1,68 @@
+package servertest
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net"
+	"sync"
+	"testing"
+
+	"github.com/fieldline-iot/fieldline/internal/broker"
+	"github.com/fieldline-iot/fieldline/internal/mqtt"
+	"github.com/fieldline-iot/fieldline/internal/server"
+)
+
+// dialWire opens a connection on which nothing is sent.
+func dialWire(addr string) (*Wire, error) {
+	conn, err := net.DialTimeout("tcp", addr, Patience)
+	return &Wire{Conn: conn, Version: mqtt.V311}, err
+}
+
+// TestConnectionStorm opens many connections at once, more than are accepted at
+// once. All get in, and those who were there before notice nothing.
+func TestConnectionStorm(t *testing.T) {
+	t.Parallel()
+	const plain, secure = 2100, 300
+	s := Start(t, func(c *server.Config) {
+		c.MQTTAddr = "127.0.0.1:0"
+		c.Limits = broker.Limits{AcceptRate: 1000, AcceptBurst: 300}
+	})
+	config, _ := s.Device("beside")
+	beside := s.Connect("beside", config, mqtt.V5)
+	s.setPolicy(server.BasicPolicy, starPolicy) // under any client identifier
+	var storm sync.WaitGroup
+	errs := make(chan error, plain+secure)
+	start := func(name, addr string, config *tls.Config) {
+		storm.Go(func() {
+			wire, ack, err := Dial(addr, config, mqtt.Connect{Version: mqtt.V311, ClientID: name, CleanStart: true})
+			if err == nil && ack.Code != mqtt.Success {
+				err = fmt.Errorf("CONNACK %v", ack.Code)
+			}
+			if err != nil {
+				errs <- fmt.Errorf("%s: %w", name, err)
+				return
+			}
+			t.Cleanup(func() { wire.Conn.Close() })
+		})
+	}
+	for i := range secure {
+		start(fmt.Sprintf("device-%d", i), s.Addresses().Device, config)
+		for j := range plain / secure {
+			start(fmt.Sprintf("plain-%d-%d", i, j), s.Addresses().MQTT, nil)
+		}
+	}
+	for range 20 {
+		beside.Publish(server.GuideTopic, `{"device_id":"beside"}`)
+	}
+	storm.Wait()
+	close(errs)
+	for err := range errs {
+		t.Error(err)
+	}
+	if got := s.metric("fieldline_broker_connections"); got != fmt.Sprint(plain+secure+1) {
+		t.Errorf("%s clients are connected", got)
+	}
+	if s.metric("fieldline_broker_accepts_delayed_total") == "0" {
+		t.Error("no connection had to wait its turn: the test proves nothing")
+	}
+}
