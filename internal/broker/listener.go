@@ -52,23 +52,22 @@ func (b *Broker) accept(ctx context.Context, d door) error {
 	defer context.AfterFunc(ctx, func() { d.Close() })()
 	pause := firstPause
 	for {
-		select {
-		case b.arriving <- struct{}{}:
-		case <-ctx.Done():
-			return nil
-		}
 		nc, err := d.Accept()
 		if err == nil {
 			pause = firstPause
+			place := b.arriving.enter(ctx, nc)
+			if place == nil {
+				nc.Close()
+				return nil
+			}
 			b.conns.Go(func() {
-				if c := b.welcome(ctx, nc, d); c != nil {
+				if c := b.welcome(ctx, nc, d, place); c != nil {
 					c.serve(ctx)
 				}
 			})
 			b.awaitTurn(ctx)
 			continue
 		}
-		<-b.arriving
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -101,33 +100,41 @@ func (b *Broker) awaitTurn(ctx context.Context) {
 
 // welcome finds out who is at the other end of an accepted connection. It
 // returns nil when that is nobody, or a client of HTTPS publish, which is served
-// elsewhere; then it has given the place in b.arriving back.
+// elsewhere; then it has given its place among those that arrive back.
 //
 // It is not part of serving the connection so that its frame, large from the
 // handshake, does not stay on the stack of every idle one.
-func (b *Broker) welcome(ctx context.Context, nc net.Conn, d door) *conn {
+func (b *Broker) welcome(ctx context.Context, nc net.Conn, d door, place *arrival) *conn {
 	by := time.Now().Add(b.limits.ConnectTimeout)
 	p := Peer{Remote: nc.RemoteAddr().String(), Source: sourceOf(nc)}
 	if d.tls == nil {
 		p.Policies = []string{b.cfg.PlainPolicy}
-		return newConn(b, nc, p, by)
+		c := newConn(b, nc, p, by)
+		c.place = place
+		return c
 	}
 	tc := tls.Server(nc, d.tls)
 	if err := handshake(ctx, tc, by); err != nil {
-		<-b.arriving
+		b.arriving.leave(place)
 		nc.Close()
 		b.metrics.handshakeFailures.Inc()
+		if place.displaced.Load() {
+			b.metrics.displaced.Inc()
+			err = errDisplaced
+		}
 		b.notice("tls handshake failed", p.Remote, err)
 		return nil
 	}
 	state := tc.ConnectionState()
 	p.Certificate = certificateID(state.PeerCertificates[0])
 	if d.http || state.NegotiatedProtocol == alpnHTTP {
-		<-b.arriving
+		b.arriving.leave(place)
 		b.web.give(ctx, &webConn{Conn: tc, peer: p})
 		return nil
 	}
-	return newConn(b, tc, p, by)
+	c := newConn(b, tc, p, by)
+	c.place = place
+	return c
 }
 
 func handshake(ctx context.Context, tc *tls.Conn, by time.Time) error {

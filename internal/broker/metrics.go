@@ -16,6 +16,7 @@ type metrics struct {
 	connections       prometheus.Gauge
 	handshakeFailures prometheus.Counter
 	acceptsDelayed    prometheus.Counter
+	displaced         prometheus.Counter     // before CONNACK, by newer connections
 	refused           prometheus.Counter     // CONNECT
 	disconnects       *prometheus.CounterVec // reason
 	received          [3]prometheus.Counter  // by QoS
@@ -42,6 +43,7 @@ func newMetrics(to prometheus.Registerer, held *atomic.Int64) (*metrics, error) 
 		}),
 		handshakeFailures: counter("tls_handshake_failures_total", "Connections that ended in the TLS handshake."),
 		acceptsDelayed:    counter("accepts_delayed_total", "Connections behind which the next had to wait for the accept rate."),
+		displaced:         counter("arrivals_displaced_total", "Connections without CONNACK that made room for newer ones."),
 		refused:           counter("connects_refused_total", "Connections that ended without an accepted CONNECT."),
 		disconnects:       counters("disconnects_total", "Connections that ended, by reason.", "reason"),
 		failed:            counter("publishes_failed_total", "Publishes that could not be made durable."),
@@ -70,7 +72,7 @@ func newMetrics(to prometheus.Registerer, held *atomic.Int64) (*metrics, error) 
 		Name: "fieldline_broker_queued_bytes", Help: "Bytes of deliveries that wait in memory, for all connections.",
 	}, func() float64 { return float64(held.Load()) })
 	for _, c := range []prometheus.Collector{
-		m.connections, queued, m.handshakeFailures, m.acceptsDelayed, m.refused, m.disconnects, received, discarded, delivered, m.failed, m.dropped, m.denied, m.wills,
+		m.connections, queued, m.handshakeFailures, m.acceptsDelayed, m.displaced, m.refused, m.disconnects, received, discarded, delivered, m.failed, m.dropped, m.denied, m.wills,
 	} {
 		if err := to.Register(c); err != nil {
 			return nil, fmt.Errorf("broker: metrics: %w", err)
