@@ -6,6 +6,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/fieldline-iot/fieldline/internal/broker"
 	"github.com/fieldline-iot/fieldline/internal/mqtt"
@@ -65,4 +66,36 @@ func TestConnectionStorm(t *testing.T) {
 	if s.metric("fieldline_broker_accepts_delayed_total") == "0" {
 		t.Error("no connection had to wait its turn: the test proves nothing")
 	}
+}
+
+// TestStalledHandshakesKeepNobodyOut has connections take every place among those
+// that arrive: some send nothing, some a part of a handshake, and some nothing
+// behind it.
+func TestStalledHandshakesKeepNobodyOut(t *testing.T) {
+	t.Parallel()
+	const places = 30
+	s := Start(t, func(c *server.Config) {
+		c.Limits = broker.Limits{Arriving: places, ConnectTimeout: time.Hour}
+	})
+	config, _ := s.Device("device")
+	for i := range places + 10 {
+		wire, err := dialWire(s.Addresses().Device)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer wire.Conn.Close()
+		switch i % 3 {
+		case 1:
+			_, err = wire.Conn.Write([]byte{22, 3, 1, 2, 0, 1}) // the begin of a ClientHello
+		case 2:
+			go tls.Client(wire.Conn, config).Handshake() // its error is the displacement
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 3 {
+		s.Connect("device", config, mqtt.V5).Publish(server.GuideTopic, `{"device_id":"device"}`)
+	}
+	s.Logged("made room for others")
 }
