@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"strings"
 	"testing"
@@ -156,4 +157,24 @@ func FuzzBroker(f *testing.F) {
 			a.run()
 		})
 	})
+}
+
+// TestBrokerStandsRandomAttacks is FuzzBroker without a fuzzer, which the race
+// detector can look at. It is not parallel: it counts the process's goroutines.
+func TestBrokerStandsRandomAttacks(t *testing.T) {
+	c := newCalm(t)
+	seed := rand.Uint64()
+	for i := range uint64(60) {
+		t.Run(fmt.Sprintf("%d-%d", seed, i), func(t *testing.T) {
+			random := rand.New(rand.NewPCG(seed, i))
+			in := make([]byte, 1+random.IntN(200))
+			for at := range in {
+				in[at] = byte(random.UintN(256)) >> (random.UintN(2) * 3) // small ones are more often valid
+			}
+			c.around(t, func(w *world) {
+				a := &attack{w: w, in: in}
+				a.run()
+			})
+		})
+	}
 }
