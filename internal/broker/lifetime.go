@@ -241,11 +241,35 @@ func (b *Broker) settleSession(s *session, over bool, will *iot.Message) {
 	}
 	if will != nil && b.mayPublishWill(s, will) {
 		sub.Message = will
+		sub.Receipt = &lastWord{b, sub, over}
 		b.metrics.wills.Inc()
 	}
 	if sub.Message != nil || len(sub.Effects) > 0 {
 		b.cfg.Ingester.Submit(sub)
 	}
+}
+
+// lastWord is the receipt of a will that is published together with what becomes
+// of its session. Where there is no room for both, each is tried alone: a will may
+// need none, nor does the end of a session. That a will was published is not noted
+// then, and after a restart it is published again.
+type lastWord struct {
+	b    *Broker
+	sub  iot.Submission
+	over bool
+}
+
+// Committed implements [iot.Receipt].
+func (l *lastWord) Committed(_ uint64, err error) {
+	if !errors.Is(err, iot.ErrOverloaded) || len(l.sub.Effects) == 0 {
+		return
+	}
+	go func() { // whoever tells of the outcome must not wait
+		l.b.cfg.Ingester.Submit(iot.Submission{Message: l.sub.Message, Lane: l.sub.Lane})
+		if l.over {
+			l.b.cfg.Ingester.Submit(iot.Submission{Effects: l.sub.Effects, Lane: l.sub.Lane})
+		}
+	}()
 }
 
 // mayPublishWill asks the policies in force now, in the name of the client.
