@@ -1,6 +1,7 @@
 package servertest
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -52,12 +53,15 @@ func (c *Client) expects(payload string) uint16 {
 }
 
 // plain connects without a certificate. Its session is durable unless clean.
-func (c *child) plain(t *testing.T, name string, v mqtt.Version, clean bool) (*Client, mqtt.Connack) {
+func (c *child) plain(t *testing.T, name string, v mqtt.Version, clean bool, change ...func(*mqtt.Connect)) (*Client, mqtt.Connack) {
 	t.Helper()
 	hello := Hello(name, v)
 	hello.CleanStart = clean
 	if v == mqtt.V5 && !clean {
 		hello.SessionExpiry = 3600
+	}
+	for _, f := range change {
+		f(&hello)
 	}
 	wire, ack, err := Dial(c.addresses.MQTT, nil, hello)
 	if err != nil {
@@ -86,6 +90,13 @@ func TestFullDiskAndSessions(t *testing.T) {
 	}
 	pub, _ := c.plain(t, "pub", mqtt.V5, false)
 	old, _ := c.plain(t, "old", mqtt.V311, false)
+	var doomed []*Client
+	for _, clean := range []bool{true, false} {
+		d, _ := c.plain(t, fmt.Sprint("doomed-", clean), mqtt.V5, clean, func(c *mqtt.Connect) {
+			c.Will = &mqtt.Will{Topic: "will", Payload: []byte("lost")}
+		})
+		doomed = append(doomed, d)
+	}
 	pub.begin("t", "before", 1)
 	if code := pub.acked(mqtt.PubrecPacket, 1); code != mqtt.Success {
 		t.Fatalf("PUBREC %v", code)
@@ -137,6 +148,13 @@ func TestFullDiskAndSessions(t *testing.T) {
 	}
 	if _, payload := fleeting.Receive(); payload != "hello" {
 		t.Errorf("got %q", payload)
+	}
+	fleeting.Subscribe("will")
+	for _, d := range doomed {
+		d.Conn.Close()
+		if _, payload := fleeting.Receive(); payload != "lost" {
+			t.Errorf("got %q for a will", payload)
+		}
 	}
 
 	if err := os.Remove(other); err != nil {
