@@ -17,6 +17,7 @@ func TestExchangesSurviveKills(t *testing.T) {
 	data := t.TempDir()
 	c := spawn(t, data)
 	all := pairs(t, c.addresses.MQTT, 4)
+	var seen [3]int
 	for round := range 12 {
 		if round > 0 {
 			c = spawn(t, data)
@@ -25,7 +26,9 @@ func TestExchangesSurviveKills(t *testing.T) {
 		awaitProgress(t, all, 10+rand.IntN(60))
 		c.kill(t)
 		wait(t)
+		add(&seen, underWay(all))
 	}
+	wantAll(t, seen)
 	c = spawn(t, data)
 	finish(t, c.addresses.MQTT, all)
 	c.stop(t)
@@ -38,6 +41,7 @@ func TestExchangesSurvivePowerLoss(t *testing.T) {
 	files := vfs.NewCrashableMem()
 	s := Start(t, func(c *server.Config) { c.FS, c.MQTTAddr = files, "127.0.0.1:0" })
 	all := pairs(t, s.Addresses().MQTT, 4)
+	var seen [3]int
 	for round := range 20 {
 		g := new(grid)
 		wait := exchange(s.Addresses().MQTT, g, all)
@@ -49,8 +53,25 @@ func TestExchangesSurvivePowerLoss(t *testing.T) {
 		})
 		s.Stop() // what it still does is on other files
 		wait(t)
+		add(&seen, underWay(all))
 		s.Config.FS = files
 		s.Restart()
 	}
+	wantAll(t, seen)
 	finish(t, s.Addresses().MQTT, all)
+}
+
+func add(to *[3]int, states [3]int) {
+	for i, n := range states {
+		to[i] += n
+	}
+}
+
+// wantAll wants exchanges to have been interrupted in every state.
+func wantAll(t *testing.T, seen [3]int) {
+	t.Helper()
+	t.Logf("interrupted: %d without PUBREC or PUBACK, %d without PUBCOMP, %d received and not released", seen[0], seen[1], seen[2])
+	if seen[0] == 0 || seen[1] == 0 || seen[2] == 0 {
+		t.Error("no exchange was interrupted in one of its states: the test proves nothing")
+	}
 }

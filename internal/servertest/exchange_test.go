@@ -393,6 +393,25 @@ func awaitProgress(t *testing.T, all []*pair, more int) {
 	})
 }
 
+// underWay counts the exchanges that are in each of their states: published and
+// not acknowledged, acknowledged and not completed, and taken but not released.
+func underWay(all []*pair) (states [3]int) {
+	for _, p := range all {
+		p.from.mu.Lock()
+		for _, o := range p.from.open {
+			if o.has {
+				states[1]++
+			} else {
+				states[0]++
+			}
+		}
+		p.from.mu.Unlock()
+		_, unreleased := p.to.state()
+		states[2] += unreleased
+	}
+	return states
+}
+
 // finish ends all exchanges: every message that was published must have come,
 // and then nothing may come any more.
 func finish(t *testing.T, addr string, all []*pair) {
