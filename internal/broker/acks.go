@@ -126,7 +126,7 @@ func (r *ackRing) undo(slot uint64) mqtt.Type {
 // failureCode says in MQTT 5's terms why a message was not taken.
 func failureCode(err error) mqtt.ReasonCode {
 	switch {
-	case errors.Is(err, iot.ErrOverloaded):
+	case errors.Is(err, iot.ErrOverloaded), errors.Is(err, iot.ErrLimit):
 		return mqtt.QuotaExceeded
 	case errors.Is(err, iot.ErrUnsupported), errors.Is(err, iot.ErrInvalid):
 		return mqtt.ImplementationSpecificError

@@ -127,8 +127,8 @@ type Broker struct {
 	doors     []door
 
 	plainPolicies []string
-	arriving      chan struct{} // one element per connection that has no CONNACK yet
-	web           *handover     // connections for HTTPS publish
+	arriving      arriving
+	web           *handover // connections for HTTPS publish
 
 	clients     clients
 	stored      sync.Map // sessions that are stored, by the number of their record
@@ -193,7 +193,7 @@ func New(cfg Config) (*Broker, error) {
 		began:         time.Now(),
 	}
 	b.doors = b.newDoors()
-	b.arriving = make(chan struct{}, cfg.Limits.Arriving+len(b.doors)) // each door holds one while it waits
+	b.arriving.limit, b.arriving.left = cfg.Limits.Arriving, make(chan struct{}, 1)
 	b.routings.New = func() any { return newRouting(b) }
 	b.inputs.New = func() any { return new(input) }
 	b.chunks.New = func() any { chunk := make([]byte, 0, chunkSize); return &chunk }

@@ -51,6 +51,7 @@ type conn struct {
 	finishedNumbers, toRelease []uint64
 
 	identity atomic.Pointer[identity]
+	place    *arrival // among those that arrive; nil once connected
 	acks     ackRing
 	out      outbound
 	retained retainedFeed
@@ -90,16 +91,27 @@ func newConn(b *Broker, nc net.Conn, p Peer, connectBy time.Time) *conn {
 }
 
 // serve serves the connection to its end, which ctx may bring: its cause, if
-// that is an *[mqtt.Error], is what the client is told. The caller holds a place
-// in b.arriving, which serve gives back.
+// that is an *[mqtt.Error], is what the client is told. It gives the place among
+// those that arrive back.
 func (c *conn) serve(ctx context.Context) {
 	defer c.heed(ctx)()
-	err := c.admit()
-	<-c.b.arriving
+	err := c.arrive()
 	if err == nil {
 		err = c.read()
 	}
 	c.end(err)
+}
+
+// arrive admits the connection and gives its place among those that arrive back.
+func (c *conn) arrive() error {
+	err := c.admit()
+	c.b.arriving.leave(c.place)
+	if err != nil && c.place.displaced.Load() {
+		c.b.metrics.displaced.Inc()
+		err = errDisplaced
+	}
+	c.place = nil
+	return err
 }
 
 // heed has the end of ctx interrupt the connection, until stop is called.

@@ -23,10 +23,9 @@ func (b *Broker) Serve(ctx context.Context, nc net.Conn, p Peer) {
 		return
 	}
 	defer b.guests.leave(c)
-	select {
-	case b.arriving <- struct{}{}:
+	if c.place, _ = b.arriving.tryEnter(nc, time.Now()); c.place != nil {
 		c.serve(ctx)
-	default:
+	} else {
 		b.metrics.refused.Inc()
 		b.notice("mqtt connection refused", p.Remote, errCrowded)
 		nc.Close()

@@ -92,7 +92,7 @@ func (c *conn) open(connect *mqtt.Connect) (present bool, err error) {
 }
 
 // refusal is the end of a connection because something could not be stored.
-func refusal(what string, err error) error {
+func refusal(what string, err error) *mqtt.Error {
 	code := mqtt.UnspecifiedError
 	switch {
 	case errors.Is(err, iot.ErrOverloaded), errors.Is(err, iot.ErrLimit):
@@ -250,10 +250,8 @@ func (b *Broker) settleSession(s *session, over bool, will *iot.Message, done io
 	}
 	if will != nil && b.mayPublishWill(s, will) {
 		sub.Message = will
+		sub.Receipt = &lastWord{b, sub, over}
 		b.metrics.wills.Inc()
-		if over {
-			sub.Receipt = &lastWord{b, s.lane, sub.Effects, done}
-		}
 	}
 	switch {
 	case sub.Message != nil || len(sub.Effects) > 0:
@@ -263,24 +261,38 @@ func (b *Broker) settleSession(s *session, over bool, will *iot.Message, done io
 	}
 }
 
-// lastWord is the receipt of the last that a session submits, with its will. When
-// that is refused, as a message may be that finds no room, the session ends all
-// the same, or the next start would bring it back. done, which may be nil, learns
-// when that is durable.
+// lastWord is the receipt of a will that is published together with what becomes
+// of its session. Where there is no room for both, each is tried alone: a will may
+// need none, nor does the end of a session, which the next start would bring back.
+// That a will was published is not noted then, and after a restart it is published
+// again.
 type lastWord struct {
-	b       *Broker
-	lane    *iot.Lane
-	effects []iot.Effect
-	done    iot.Receipt
+	b    *Broker
+	sub  iot.Submission // its Receipt, which may be nil, learns of the session
+	over bool
 }
 
 // Committed implements [iot.Receipt].
-func (e *lastWord) Committed(_ uint64, err error) {
-	switch {
-	case err != nil && len(e.effects) > 0:
-		go e.b.cfg.Ingester.Submit(iot.Submission{Effects: e.effects, Lane: e.lane, Receipt: e.done})
-	case e.done != nil:
-		e.done.Committed(0, err)
+func (l *lastWord) Committed(_ uint64, err error) {
+	if err == nil || len(l.sub.Effects) == 0 {
+		l.tell(err)
+		return
+	}
+	go func() { // whoever tells of the outcome must not wait
+		if errors.Is(err, iot.ErrOverloaded) {
+			l.b.cfg.Ingester.Submit(iot.Submission{Message: l.sub.Message, Lane: l.sub.Lane})
+		}
+		if l.over {
+			l.b.cfg.Ingester.Submit(iot.Submission{Effects: l.sub.Effects, Lane: l.sub.Lane, Receipt: l.sub.Receipt})
+		} else {
+			l.tell(err)
+		}
+	}()
+}
+
+func (l *lastWord) tell(err error) {
+	if l.sub.Receipt != nil {
+		l.sub.Receipt.Committed(0, err)
 	}
 }
 

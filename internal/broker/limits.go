@@ -91,7 +91,8 @@ type Limits struct {
 	// CONNECT is refused beyond it.
 	ConnectRate int
 	// Arriving is how many connections may be between accept and CONNACK: 4,096.
-	// While so many are, no more are accepted.
+	// Beyond it the oldest makes room for the next one, once it has been there for a
+	// second; before that no more are accepted.
 	Arriving int
 
 	ConnectTimeout time.Duration // from accept to CONNECT: 10 s

@@ -52,17 +52,17 @@ func (b *Broker) accept(ctx context.Context, d door) error {
 	defer context.AfterFunc(ctx, func() { d.Close() })()
 	pause := firstPause
 	for {
-		select {
-		case b.arriving <- struct{}{}:
-		case <-ctx.Done():
-			return nil
-		}
 		nc, err := d.Accept()
 		if err == nil {
 			pause = firstPause
+			place := b.arriving.enter(ctx, nc)
+			if place == nil {
+				nc.Close()
+				return nil
+			}
 			b.conns.Add(1)
 			go func() {
-				if c := b.welcome(ctx, nc, d); c != nil {
+				if c := b.welcome(ctx, nc, d, place); c != nil {
 					c.begin(ctx)
 				} else {
 					b.conns.Done()
@@ -71,7 +71,6 @@ func (b *Broker) accept(ctx context.Context, d door) error {
 			b.awaitTurn(ctx)
 			continue
 		}
-		<-b.arriving
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -104,31 +103,35 @@ func (b *Broker) awaitTurn(ctx context.Context) {
 
 // welcome finds out who is at the other end of an accepted connection. It
 // returns nil when that is nobody, or a client of HTTPS publish, which is served
-// elsewhere; then it has given the place in b.arriving back.
-func (b *Broker) welcome(ctx context.Context, nc net.Conn, d door) *conn {
+// elsewhere; then it has given its place among those that arrive back.
+func (b *Broker) welcome(ctx context.Context, nc net.Conn, d door, place *arrival) *conn {
 	by := time.Now().Add(b.limits.ConnectTimeout)
 	p := Peer{Remote: nc.RemoteAddr().String(), Source: sourceOf(nc)}
 	w := &wire{Conn: nc}
 	if d.tls == nil {
 		p.Policies = b.plainPolicies
-		return newWiredConn(b, w, w, p, by)
+		return newWiredConn(b, w, w, p, place, by)
 	}
 	tc := tls.Server(w, d.tls)
 	if err := handshake(ctx, tc, by); err != nil {
-		<-b.arriving
+		b.arriving.leave(place)
 		nc.Close()
 		b.metrics.handshakeFailures.Inc()
+		if place.displaced.Load() {
+			b.metrics.displaced.Inc()
+			err = errDisplaced
+		}
 		b.notice("tls handshake failed", p.Remote, err)
 		return nil
 	}
 	state := tc.ConnectionState()
 	p.Certificate = certificateID(state.PeerCertificates[0])
 	if d.http || state.NegotiatedProtocol == alpnHTTP {
-		<-b.arriving
+		b.arriving.leave(place)
 		b.web.give(ctx, &webConn{Conn: tc, peer: p})
 		return nil
 	}
-	return newWiredConn(b, tc, w, p, by)
+	return newWiredConn(b, tc, w, p, place, by)
 }
 
 // handshake shakes hands until a time. It does without the context of

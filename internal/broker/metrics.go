@@ -15,6 +15,7 @@ type metrics struct {
 	connections       prometheus.Gauge
 	handshakeFailures prometheus.Counter
 	acceptsDelayed    prometheus.Counter
+	displaced         prometheus.Counter     // before CONNACK, by newer connections
 	refused           prometheus.Counter     // CONNECT
 	disconnects       *prometheus.CounterVec // reason
 	received          [3]prometheus.Counter  // by QoS
@@ -52,6 +53,7 @@ func newMetrics(to prometheus.Registerer, take func() census) (*metrics, error) 
 		}),
 		handshakeFailures: counter("tls_handshake_failures_total", "Connections that ended in the TLS handshake."),
 		acceptsDelayed:    counter("accepts_delayed_total", "Connections behind which the next had to wait for the accept rate."),
+		displaced:         counter("arrivals_displaced_total", "Connections without CONNACK that made room for newer ones."),
 		refused:           counter("connects_refused_total", "Connections that ended without an accepted CONNECT."),
 		disconnects:       counters("disconnects_total", "Connections that ended, by reason.", "reason"),
 		failed:            counter("publishes_failed_total", "Publishes that could not be made durable."),
@@ -77,7 +79,7 @@ func newMetrics(to prometheus.Registerer, take func() census) (*metrics, error) 
 		return m, nil
 	}
 	for _, c := range []prometheus.Collector{
-		m.connections, m.handshakeFailures, m.acceptsDelayed, m.refused, m.disconnects, received, discarded, delivered, m.failed, m.dropped, m.denied, m.wills,
+		m.connections, m.handshakeFailures, m.acceptsDelayed, m.displaced, m.refused, m.disconnects, received, discarded, delivered, m.failed, m.dropped, m.denied, m.wills,
 		m.receivedBytes, m.sentBytes, newGauges(take),
 	} {
 		if err := to.Register(c); err != nil {

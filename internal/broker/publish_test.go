@@ -113,6 +113,16 @@ func TestFailedCommit(t *testing.T) {
 		}
 		c.ping()
 	})
+	t.Run("5.0 is told of a limit that is reached", func(t *testing.T) {
+		var held holdingIngester
+		c := start(t, func(cfg *Config) { cfg.Ingester = &held }).connect(mqtt.V5, "a")
+		for id, err := range []error{iot.ErrNoSpace, iot.ErrOutboxFull, fmt.Errorf("retained messages: %w", iot.ErrLimit)} {
+			c.publish("t", uint16(id+1), "x")
+			held.wait(t, id+1)
+			held.receipts[id](err)
+			c.expectAck(uint16(id+1), mqtt.QuotaExceeded)
+		}
+	})
 	t.Run("5.0 retransmits what a stopping server did not take", func(t *testing.T) {
 		var held holdingIngester
 		c := start(t, func(cfg *Config) { cfg.Ingester = &held }).connect(mqtt.V5, "a")

@@ -51,7 +51,10 @@ func (c *conn) subscribe(packet []byte) error {
 		}
 	}
 	if err := c.store(granted); err != nil {
-		return err
+		if err := c.refuseAll(&answer, err); err != nil {
+			return err
+		}
+		granted = nil
 	}
 	var feeds []feed
 	for _, sub := range granted {
@@ -109,9 +112,22 @@ func (c *conn) store(granted []iot.Subscription) error {
 	for i, sub := range granted {
 		effects[i] = &iot.SaveSubscription{Session: c.session.id, Subscription: sub}
 	}
-	if err := c.b.apply(c.session.lane, effects...); err != nil {
-		return refusal("store the subscription", err)
+	return c.b.apply(c.session.lane, effects...)
+}
+
+// refuseAll answers a SUBSCRIBE whose subscriptions could not be stored for want
+// of room: it refuses each. Any other reason is an error, which ends the connection.
+func (c *conn) refuseAll(answer *mqtt.Suback, err error) error {
+	why := refusal("store the subscription", err)
+	if why.Code != mqtt.QuotaExceeded {
+		return why
 	}
+	for i := range answer.Codes {
+		if !answer.Codes[i].Failed() {
+			answer.Codes[i] = why.Code
+		}
+	}
+	answer.ReasonString = c.reason(why.Reason)
 	return nil
 }
 

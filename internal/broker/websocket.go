@@ -42,7 +42,7 @@ func (b *Broker) ServeWebSocket(w http.ResponseWriter, r *http.Request, p Peer) 
 	case !slices.ContainsFunc(offered, speaks):
 		http.Error(w, "MQTT over WebSocket needs the subprotocol mqtt: new WebSocket(url, 'mqtt') [MQTT-6.0.0-3]", http.StatusBadRequest)
 		return
-	case len(b.arriving) == cap(b.arriving):
+	case b.arriving.full(time.Now()):
 		w.Header().Set("Retry-After", "5")
 		http.Error(w, "Too many MQTT connections are being opened: try again.", http.StatusServiceUnavailable)
 		return

@@ -140,8 +140,8 @@ func TestWebSocketUpgradesAreRefused(t *testing.T) {
 	check("no subprotocol [MQTT-6.0.0-3]", upgradeRequest(), http.StatusBadRequest)
 	check("another subprotocol", upgradeRequest("chat, MQTT"), http.StatusBadRequest)
 	waiting, _, _ := h.open(operator, upgradeRequest("mqtt"))
-	for len(h.arriving) < cap(h.arriving) {
-		time.Sleep(time.Millisecond) // the goroutine that serves it, and the listener, are on their way
+	for !h.arriving.full(time.Now()) {
+		time.Sleep(time.Millisecond) // the goroutine that serves it is on its way
 	}
 	check("one connection too many without CONNECT", upgradeRequest("mqtt"), http.StatusServiceUnavailable)
 	waiting.connect(&mqtt.Connect{Version: mqtt.V5, ClientID: "a", CleanStart: true})

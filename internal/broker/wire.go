@@ -69,9 +69,9 @@ func (w *wire) CloseWrite() error {
 // calmTime is how long after the last byte a connection becomes quiet.
 const calmTime = time.Second
 
-func newWiredConn(b *Broker, nc net.Conn, w *wire, p Peer, connectBy time.Time) *conn {
+func newWiredConn(b *Broker, nc net.Conn, w *wire, p Peer, place *arrival, connectBy time.Time) *conn {
 	c := newConn(b, nc, p, connectBy)
-	c.wire = w
+	c.wire, c.place = w, place
 	return c
 }
 
@@ -80,9 +80,8 @@ func newWiredConn(b *Broker, nc net.Conn, w *wire, p Peer, connectBy time.Time) 
 // made large, does not stay with it. From then on ctx is Run's to heed.
 func (c *conn) begin(ctx context.Context) {
 	stop := c.heed(ctx)
-	err := c.admit()
+	err := c.arrive()
 	stop()
-	<-c.b.arriving
 	if err == nil {
 		c.wire.dry = true // handle what has come already
 		err = c.read()

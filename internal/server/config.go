@@ -9,6 +9,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"github.com/fieldline-iot/fieldline/internal/broker"
 	"github.com/fieldline-iot/fieldline/internal/iot"
 )
@@ -18,6 +20,9 @@ import (
 type Config struct {
 	// Data is the folder that holds everything durable.
 	Data string
+	// FS is the file system of the store, whose folder is in Data; nil is the
+	// operating system's.
+	FS vfs.FS
 
 	DeviceAddrs      []string // MQTT over mutual TLS
 	TryDevice443     bool     // also 127.0.0.1:443 for devices, where it may be bound

@@ -91,7 +91,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	var err error
-	s.store, err = store.Open(store.Config{Dir: filepath.Join(cfg.Data, "store"), Log: s.log, Metrics: s.metrics})
+	s.store, err = store.Open(store.Config{Dir: filepath.Join(cfg.Data, "store"), FS: cfg.FS, Log: s.log, Metrics: s.metrics})
 	if err != nil {
 		return nil, err
 	}

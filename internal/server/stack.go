@@ -98,10 +98,15 @@ func ensureStack(s *store.Store, rules *rule.Engine, functions *function.Catalog
 	return ensurePolicy(s, BasicPolicy, policy.BasicDocument(account))
 }
 
-// ensurePolicy creates a policy unless there is one of its name.
+// ensurePolicy creates a policy unless there is one of its name. It looks first:
+// on a full disk there is nothing to create, and starting must not fail.
 func ensurePolicy(s *store.Store, name, document string) error {
+	_, err := s.Policy(name)
+	if err == nil {
+		return nil
+	}
 	now := time.Now()
-	err := s.CreatePolicy(iot.Policy{
+	err = s.CreatePolicy(iot.Policy{
 		Name: name, Created: now, Modified: now, NextID: 2,
 		Versions: []iot.PolicyVersion{{ID: "1", Document: document, Default: true, Created: now}},
 	})

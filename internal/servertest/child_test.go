@@ -38,6 +38,7 @@ func serve(data string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	cfg := Config(data)
+	cfg.MQTTAddr = "127.0.0.1:0"
 	cfg.Log = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	s, err := server.New(cfg)
 	if err != nil {

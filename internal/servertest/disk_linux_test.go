@@ -143,13 +143,14 @@ func TestFullDiskIsSurvived(t *testing.T) {
 	if err := os.WriteFile(other, make([]byte, 74<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := Start(t, func(c *server.Config) { c.Data = data })
+	s := Start(t, func(c *server.Config) { c.Data, c.MQTTAddr = data, "127.0.0.1:0" }) // makes all that a start needs
 	config5, _ := s.Device("five")
 	config3, _ := s.Device("three")
 	s.Stop()
 
 	c := spawn(t, data)
 	five := &hoarder{t: t, name: "five", device: c.connect(t, "five", config5, mqtt.V5)}
+	three := &hoarder{t: t, name: "three", device: c.connect(t, "three", config3, mqtt.V311)} // its session is stored
 	for five.publish() {
 	}
 	if len(five.stored) < 50 {
@@ -159,7 +160,6 @@ func TestFullDiskIsSurvived(t *testing.T) {
 	awaitLog(t, c.log, "message refused", "client=five", "not enough free disk space")
 
 	fillUp(t, other)
-	three := &hoarder{t: t, name: "three", device: c.connect(t, "three", config3, mqtt.V311)}
 	three.publishToTheEnd()
 	awaitLog(t, c.log, "client disconnected", "client=three", "not enough free disk space")
 	for range 20 {
