@@ -45,7 +45,7 @@ func TestWaysInToTheDevicePort(t *testing.T) {
 				tc.hello(&hello)
 			}
 			wire, ack, err := Dial(s.Addresses().Device, config, hello)
-			if err != nil || ack.Code != mqtt.Success || ack.SessionPresent {
+			if err != nil || ack.Code != mqtt.Success {
 				t.Fatalf("CONNACK %+v, %v", ack, err)
 			}
 			defer wire.Conn.Close()
