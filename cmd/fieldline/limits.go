@@ -34,6 +34,7 @@ func (o *upOptions) defineLimits(f *pflag.FlagSet) {
 	number(&l.Window, "send-window", "deliveries of QoS 1 and 2 to a connection that may wait for its acknowledgement", aws.Window)
 	number(&l.PublishRate, "publish-rate", "publishes that a connection may send a second; 0 is without bound", aws.PublishRate)
 	bytes(sizeOf(&l.ByteRate), "byte-rate", "bytes that a connection may send a second; 0 is without bound"+ifStrict(true, sizeOf(&aws.ByteRate).String()))
+	number(&l.Sessions, "max-sessions", "sessions that are stored", aws.Sessions)
 	number(&l.SessionMessages, "session-messages", "messages that are kept for one session", aws.SessionMessages)
 	bytes(sizeOf(&l.SessionBytes), "session-bytes", "bytes of messages that are kept for one session")
 	number(&l.QueueMessages, "queue-messages", "messages that wait in memory for one connection", aws.QueueMessages)

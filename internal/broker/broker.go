@@ -131,7 +131,8 @@ type Broker struct {
 	web           *handover // connections for HTTPS publish
 
 	clients     clients
-	stored      sync.Map // sessions that are stored, by the number of their record
+	stored      sync.Map     // sessions that are stored, by the number of their record
+	kept        atomic.Int64 // how many
 	lastSession atomic.Uint64
 	tree        *topic.Tree[*session, subscription]
 	shares      shares

@@ -43,6 +43,7 @@ type conn struct {
 	session *session      // nil until it is claimed
 	lane    *iot.Lane     // of a connection that this one took over; nil when there was none
 	expiry  time.Duration // of the session, once the connection has ended
+	before  *iot.Session  // its record before CONNECT, until that is accepted; nil for a new one
 	// inherited is how many publishes of QoS 2 earlier connections left unreleased:
 	// they do not count for what this one has in flight (MQTT 5.0 §4.9).
 	inherited int

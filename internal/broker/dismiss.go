@@ -155,6 +155,7 @@ func (s *session) dismiss(preventWill bool) error {
 		will := *w.Message
 		will.Origin.Arrived = now
 		if b.mayPublishWill(s, &will) {
+			will.Rule, will.Topic = iot.BasicIngest(will.Topic)
 			sub.Message = &will
 		}
 	}
@@ -167,7 +168,7 @@ func (s *session) dismiss(preventWill bool) error {
 	err := <-stored
 	if err == nil {
 		s.unsubscribeAll()
-		b.stored.Delete(s.id)
+		b.drop(s)
 		b.metrics.droppedOver.Add(float64(s.messages.Load()))
 		if sub.Message != nil {
 			b.metrics.wills.Inc()

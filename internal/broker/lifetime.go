@@ -23,6 +23,7 @@ func (b *Broker) restoreSessions() error {
 		s := b.restore(&stored, now)
 		b.clients.add(s)
 		b.stored.Store(s.id, s)
+		b.kept.Add(1)
 		newest = max(newest, s.id)
 		return nil
 	})
@@ -74,7 +75,10 @@ func (c *conn) open(connect *mqtt.Connect) (present bool, err error) {
 		c.b.clients.mu.Unlock()
 		s.record = iot.Session{ID: s.id, ClientID: c.clientID, Created: c.since}
 	}
-	before := s.record.Expiry // 0 when there is no session to come back to
+	if present {
+		before := s.record
+		c.before = &before
+	}
 	s.record.Certificate, s.record.Policies = c.peer.Certificate, c.peer.Policies
 	s.record.Expiry, s.record.Ended = c.expiry, time.Time{}
 	s.record.Will = c.will(connect)
@@ -82,13 +86,39 @@ func (c *conn) open(connect *mqtt.Connect) (present bool, err error) {
 	if !s.durable && s.record.Will == nil {
 		return present, nil
 	}
-	s.saved = true
-	c.b.stored.Store(s.id, s)
-	if err := c.b.apply(s.lane, &iot.SaveSession{Session: s.record}); err != nil {
-		c.expiry = before
+	if err := c.b.keep(s); err != nil {
+		return present, err
+	}
+	err = c.b.apply(s.lane, &iot.SaveSession{Session: s.record})
+	if errors.Is(err, iot.ErrOverloaded) && present && s.record.Will == nil {
+		return present, nil // the stored record will do, and the client may empty its queue
+	}
+	if err != nil {
 		return present, refusal("store the session", err)
 	}
 	return present, nil
+}
+
+// keep makes a session one of those that are stored, if there may be one more.
+func (b *Broker) keep(s *session) error {
+	if s.saved {
+		return nil
+	}
+	if most := int64(b.limits.Sessions); b.kept.Add(1) > most {
+		b.kept.Add(-1)
+		return &mqtt.Error{Code: mqtt.QuotaExceeded, Reason: fmt.Sprintf("%d sessions are stored, as many as may be (%s)", most, b.ways.quota())}
+	}
+	s.saved = true
+	b.stored.Store(s.id, s)
+	return nil
+}
+
+// drop takes a session that is over from those that are stored.
+func (b *Broker) drop(s *session) {
+	if s.saved {
+		b.kept.Add(-1)
+		b.stored.Delete(s.id)
+	}
 }
 
 // refusal is the end of a connection because something could not be stored.
@@ -132,7 +162,12 @@ func (b *Broker) apply(lane *iot.Lane, effects ...iot.Effect) error {
 func (c *conn) part(err error) {
 	s := c.session
 	now := time.Now()
-	if !c.connected || errors.Is(err, errGoodbye) {
+	switch {
+	case !c.connected && c.before == nil: // CONNECT was refused: there is no session
+		c.expiry, s.record.Will = 0, nil
+	case !c.connected: // it is what it was
+		c.expiry, s.record.Will, now = c.before.Expiry, c.before.Will, c.before.Ended
+	case errors.Is(err, errGoodbye):
 		s.record.Will = nil // [MQTT-3.1.2-10]
 	}
 	var done iot.Receipt
@@ -245,10 +280,11 @@ func (b *Broker) settleSession(s *session, over bool, will *iot.Message, done io
 		sub.Effects = []iot.Effect{&iot.SaveSession{Session: s.record}}
 	}
 	if over {
-		b.stored.Delete(s.id)
+		b.drop(s)
 		b.metrics.droppedOver.Add(float64(s.messages.Load()))
 	}
 	if will != nil && b.mayPublishWill(s, will) {
+		will.Rule, will.Topic = iot.BasicIngest(will.Topic)
 		sub.Message = will
 		sub.Receipt = &lastWord{b, sub, over}
 		b.metrics.wills.Inc()

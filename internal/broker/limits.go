@@ -64,6 +64,9 @@ type Limits struct {
 	// this; MQTT 5 is told. AWS lets an account raise its hour to 7 days. Negative is
 	// for ever.
 	SessionExpiry time.Duration
+	// Sessions is how many sessions are stored: 500,000, 500,000, as many as an account
+	// of AWS IoT has connections. CONNECT is refused for one more.
+	Sessions int
 	// SessionMessages and SessionBytes bound what is kept for a session that is not
 	// connected, or is slow: 100,000 messages and 64 MiB of topics and payloads.
 	// Beyond them what is new is dropped and counted, and the client is told when
@@ -108,7 +111,7 @@ func DefaultLimits() Limits {
 	return Limits{
 		Payload: 128 << 10, ClientID: 1024, Topic: 65535, Levels: 128, Filters: 1000, Subscriptions: 1000,
 		InFlight: 100, Window: 256, TopicAliases: 8,
-		SessionExpiry: 7 * 24 * time.Hour, SessionMessages: 100_000, SessionBytes: 64 << 20,
+		SessionExpiry: 7 * 24 * time.Hour, Sessions: 500_000, SessionMessages: 100_000, SessionBytes: 64 << 20,
 		QueueMessages: 10_000, QueueBytes: 8 << 20, QueuedBytes: 256 << 20,
 		AcceptRate: 1000, AcceptBurst: 2000, Arriving: 4096,
 		ConnectTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, DrainTimeout: 5 * time.Second,
@@ -153,6 +156,7 @@ func (l *Limits) setDefaults(strict bool) {
 		{&l.TopicAliases, &d.TopicAliases},
 		{&l.PublishRate, &d.PublishRate},
 		{&l.ByteRate, &d.ByteRate},
+		{&l.Sessions, &d.Sessions},
 		{&l.SessionMessages, &d.SessionMessages},
 		{&l.QueueMessages, &d.QueueMessages},
 		{&l.QueueBytes, &d.QueueBytes},
@@ -190,6 +194,7 @@ func (l Limits) Validate() error {
 		{"InFlight", l.InFlight, 65535},
 		{"Window", l.Window, 32768},
 		{"TopicAliases", l.TopicAliases, 65535},
+		{"Sessions", l.Sessions, 1 << 30},
 		{"SessionMessages", l.SessionMessages, 1 << 30},
 		{"QueueMessages", l.QueueMessages, 1 << 30},
 		{"QueueBytes", l.QueueBytes, 1 << 40},

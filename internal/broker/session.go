@@ -96,11 +96,11 @@ func (b *Broker) restore(stored *iot.StoredSession, now time.Time) *session {
 	return s
 }
 
-// subscribe adds a subscription, or replaces the one of its filter, and reports
-// whether it is new.
-func (s *session) subscribe(sub iot.Subscription) (added bool) {
+// subscribe adds a subscription, or replaces the one of its filter, which it
+// returns then.
+func (s *session) subscribe(sub iot.Subscription) (old iot.Subscription, replaced bool) {
 	s.mu.Lock()
-	_, replaced := s.filters[sub.Filter]
+	old, replaced = s.filters[sub.Filter]
 	if s.filters == nil {
 		s.filters = make(map[string]iot.Subscription)
 	}
@@ -119,7 +119,7 @@ func (s *session) subscribe(sub iot.Subscription) (added bool) {
 	} else {
 		s.b.tree.Set(sub.Filter, s, own)
 	}
-	return !replaced
+	return old, replaced
 }
 
 // unsubscribe removes a subscription and reports whether there was one.

@@ -50,22 +50,45 @@ func (c *conn) subscribe(packet []byte) error {
 			answer.ReasonString = c.reason(refused.Reason)
 		}
 	}
+	feeds, undo := c.enter(granted)
 	if err := c.store(granted); err != nil {
+		undo()
 		if err := c.refuseAll(&answer, err); err != nil {
 			return err
 		}
-		granted = nil
-	}
-	var feeds []feed
-	for _, sub := range granted {
-		if added := c.session.subscribe(sub); c.b.sendsRetained(sub, added) {
-			feeds = append(feeds, feed{sub})
-		}
+		granted, feeds = nil, nil
 	}
 	c.b.tell(c.session.lane, c.visit.subscribed(filtersOf(granted), time.Now())...)
 	c.out.send(func(dst []byte) []byte { return mqtt.AppendSuback(dst, c.version, &answer) })
 	c.retained.add(c, feeds)
 	return nil
+}
+
+// enter makes subscriptions count, before they are stored: else a message could
+// pass between them and what is retained. It returns which of them are answered
+// with retained messages, and how to take them back.
+func (c *conn) enter(granted []iot.Subscription) (feeds []feed, undo func()) {
+	type change struct {
+		old      iot.Subscription
+		replaced bool
+	}
+	changes := make([]change, len(granted))
+	for i, sub := range granted {
+		old, replaced := c.session.subscribe(sub)
+		changes[i] = change{old, replaced}
+		if c.b.sendsRetained(sub, !replaced) {
+			feeds = append(feeds, feed{sub})
+		}
+	}
+	return feeds, func() {
+		for i := len(granted) - 1; i >= 0; i-- {
+			if changes[i].replaced {
+				c.session.subscribe(changes[i].old)
+			} else {
+				c.session.unsubscribe(granted[i].Filter)
+			}
+		}
+	}
 }
 
 // grant decides about one filter of a request. fresh are those before it that
