@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"sync"
@@ -26,7 +27,9 @@ const (
 // the writer reads on in the store when there is room.
 //
 // A writer goroutine exists while something can be written. It takes all that
-// waits and hands it over in one write.
+// waits and hands it over in one write. To a connection that has been quiet, what
+// comes is written without one, if the system takes it at once: for a single
+// message, waking a goroutine takes longer than the write.
 type outbound struct {
 	conn  *conn
 	limit int // deliveries of QoS 1 and 2 that may be unfinished: the client's Receive Maximum
@@ -51,7 +54,9 @@ type outbound struct {
 	aliases  map[string]uint16 // topic aliases that the client knows
 	aliasMax int               // how many it takes
 
-	writing bool          // the writer exists
+	writing bool          // somebody writes
+	run     func()        // write, as a value; nil until there was a writer
+	wrote   time.Time     // when something was last written
 	refuses bool          // takes no more deliveries
 	closed  bool          // takes no more answers either
 	idle    chan struct{} // closed when the writer ends, once close has made it
@@ -74,12 +79,20 @@ type pending struct {
 // send appends to the answers and sees to it that they are written. add must
 // not keep what it is given.
 func (o *outbound) send(add func(dst []byte) []byte) {
+	if o.answerWith(add) {
+		o.writeNow()
+	}
+}
+
+// answerWith appends to the answers, and reports whether the caller is to write them.
+func (o *outbound) answerWith(add func(dst []byte) []byte) (now bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !o.closed {
-		o.answers = add(o.answers)
-		o.start()
+	if o.closed {
+		return false
 	}
+	o.answers = add(o.answers)
+	return o.startNow(time.Now())
 }
 
 // awaitRoom waits while a client that does not read its answers has too many.
@@ -107,8 +120,16 @@ func (o *outbound) crowded() bool {
 
 // deliver queues a message for the client if its policies let it receive the
 // topic. It does not block. A delivery of QoS 1 or 2 that finds the queue full
-// ends the connection, for it may be neither lost nor kept.
-func (o *outbound) deliver(who *identity, f *frame) {
+// ends the connection, for it may be neither lost nor kept. With eager, the caller
+// has the time to write it.
+func (o *outbound) deliver(who *identity, f *frame, now time.Time, eager bool) {
+	if o.enqueue(who, f, now, eager) {
+		o.writeNow()
+	}
+}
+
+// enqueue is deliver but for writing, which it may ask the caller to do.
+func (o *outbound) enqueue(who *identity, f *frame, now time.Time, eager bool) (write bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch {
@@ -122,12 +143,16 @@ func (o *outbound) deliver(who *identity, f *frame) {
 			p.number = o.number
 		}
 		o.push(p)
+		if eager {
+			return o.startNow(now)
+		}
 		o.start()
 	case f.qos == 0:
 		o.conn.b.metrics.droppedFull.Inc()
 	default:
 		o.overflow()
 	}
+	return false
 }
 
 // fits reports whether the queue has room for a frame, and the broker for what
@@ -235,11 +260,35 @@ func (o *outbound) roomy() bool {
 
 // start starts a writer unless there is one or nothing for it to do.
 func (o *outbound) start() {
-	if o.writing || len(o.answers) == 0 && len(o.givenUp) == 0 && !o.sendable() {
+	if o.idles() {
 		return
 	}
 	o.writing = true
-	go o.write()
+	if o.run == nil {
+		o.run = o.write // once: each "go o.write()" would allocate it
+	}
+	go o.run()
+}
+
+// quietTime is how long nothing must have been written before something is
+// written without a writer. Below it, what comes while the writer is on its way
+// is worth waiting for: it goes into the same write.
+const quietTime = 100 * time.Microsecond
+
+// startNow is start, or reports that the caller, once it has given the lock back,
+// is to call writeNow.
+func (o *outbound) startNow(now time.Time) (write bool) {
+	if o.idles() || !o.conn.instant() || now.Sub(o.wrote) < quietTime {
+		o.start()
+		return false
+	}
+	o.writing = true
+	return true
+}
+
+// idles reports whether there is nothing to start for, or somebody writes.
+func (o *outbound) idles() bool {
+	return o.writing || len(o.answers) == 0 && len(o.givenUp) == 0 && !o.sendable()
 }
 
 // sendable reports whether the first of the queue may be written now. What has
@@ -264,14 +313,58 @@ func (o *outbound) write() {
 			return
 		}
 		if err := o.put(packets, due); err != nil {
-			o.abandon()
-			c.interrupt(err)
+			o.fail(err)
 			return
 		}
 		if cap(packets) <= 4*chunkSize {
 			*chunk = packets
 		}
 	}
+}
+
+// writeNow writes what waits, without a wait, and leaves to a writer what the
+// system does not take, and what has come meanwhile.
+func (o *outbound) writeNow() {
+	c := o.conn
+	chunk := c.b.chunks.Get().(*[]byte)
+	defer c.b.chunks.Put(chunk)
+	packets, due := o.take((*chunk)[:0])
+	if len(packets) == 0 && !due {
+		return
+	}
+	n, err := c.wire.tryWrite(packets)
+	switch {
+	case err != nil:
+		o.fail(fmt.Errorf("write: %w", err))
+	case due || n < len(packets):
+		rest := bytes.Clone(packets[n:])
+		go func() {
+			if err := o.put(rest, due); err != nil {
+				o.fail(err)
+				return
+			}
+			o.write()
+		}()
+	case !o.done():
+		go o.write()
+	}
+}
+
+// done ends writing if there is nothing more to write.
+func (o *outbound) done() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.answers) > 0 || len(o.givenUp) > 0 || o.sendable() {
+		return false
+	}
+	o.ended()
+	return true
+}
+
+// fail ends a connection that cannot be written to.
+func (o *outbound) fail(err error) {
+	o.abandon()
+	o.conn.interrupt(err)
 }
 
 // put writes packets and sees to what is due with the store.
@@ -295,6 +388,7 @@ func (o *outbound) take(dst []byte) (packets []byte, due bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	now := time.Now()
+	o.wrote = now
 	o.traffic.mark(o.conn.b.elapsed(now))
 	dst = append(dst, o.answers...)
 	o.answers = o.answers[:0]

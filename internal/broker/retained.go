@@ -137,6 +137,6 @@ func (c *conn) deliverRetained(m *iot.Message, d delivery) error {
 		c.b.metrics.droppedExpired.Inc()
 		return nil
 	}
-	c.out.deliver(who, &f)
+	c.out.deliver(who, &f, now, false)
 	return nil
 }

@@ -221,8 +221,11 @@ func (r *routing) deliver(t *target) {
 		return
 	}
 	f := r.frame(c.version, t.delivery)
-	c.out.deliver(who, &f)
+	c.out.deliver(who, &f, r.now, len(r.targets) <= maxEager)
 }
+
+// maxEager is to how many clients at most a message is written by who routes it.
+const maxEager = 2
 
 func (r *routing) frame(v mqtt.Version, d delivery) frame {
 	if v != mqtt.V5 {

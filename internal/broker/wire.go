@@ -17,6 +17,8 @@ type wire struct {
 	first [8]byte // what has come while it was waited for
 	have  int     // so many bytes of first have not been read
 	dry   bool    // a Read that would have to wait returns errQuiet
+
+	instant *instant // nil until something is written at once
 }
 
 // quiet is the error of a read that has found nothing and has not waited. It is
@@ -125,6 +127,12 @@ func (c *conn) resume(err error) {
 		err = c.silence(err)
 	}
 	c.rest(err)
+}
+
+// instant reports whether the connection can be written to without a wait: it is
+// one of a listener, without TLS, and has been served for a while.
+func (c *conn) instant() bool {
+	return c.wire != nil && c.nc == net.Conn(c.wire) && !c.out.wrote.IsZero()
 }
 
 // calmBy is when a connection becomes quiet, unless its time is up before that.
