@@ -51,6 +51,7 @@ type conn struct {
 	// that the store does not know of yet.
 	finishedNumbers, toRelease []uint64
 
+	more     atomic.Bool // packets have come behind the one that is being handled
 	identity atomic.Pointer[identity]
 	place    *arrival // among those that arrive; nil once connected
 	acks     ackRing
@@ -226,6 +227,9 @@ func (c *conn) next() ([]byte, error) {
 		}
 		packet, err := c.in.next(c.b.maxPacket)
 		if packet != nil || err != nil {
+			if more := c.in.unread() > 0; more != c.more.Load() {
+				c.more.Store(more)
+			}
 			return packet, err
 		}
 		if err := c.fill(); err != nil {

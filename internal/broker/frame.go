@@ -24,8 +24,8 @@ type frame struct {
 	topic    string
 	qos      byte
 	version  mqtt.Version
-	expires  time.Time // zero: never
-	encoded  time.Time // when the expiry interval was right; only with expires
+	expires  int64 // when the message does, in ns since the epoch; 0: never
+	encoded  int64 // when the expiry interval was right; only with expires
 }
 
 // encode returns m as a PUBLISH for subscribers of one version. now is for the
@@ -36,8 +36,8 @@ func encode(m *iot.Message, v mqtt.Version, d delivery, now time.Time) frame {
 		QoS: d.qos, Retain: d.retain, Topic: []byte(m.Topic), Payload: m.Payload,
 		Properties: m.Properties, SubscriptionIDs: d.ids,
 	}
-	if !f.expires.IsZero() {
-		f.encoded = now
+	if f.expires != 0 {
+		f.encoded = now.UnixNano()
 		f.writeExpiry(&p, now)
 	}
 	f.packet = mqtt.AppendPublish(make([]byte, 0, 16+len(m.Topic)+len(m.Payload)), v, &p)
@@ -51,7 +51,8 @@ func (f *frame) writeExpiry(p *mqtt.Publish, now time.Time) {
 		return
 	}
 	forwarded := *p.Properties
-	left := uint32((max(0, f.expires.Sub(now)) + time.Second - 1) / time.Second) // less each whole second
+	second := int64(time.Second)
+	left := uint32((max(0, f.expires-now.UnixNano()) + second - 1) / second) // less each whole second
 	forwarded.MessageExpiry = &left
 	p.Properties = &forwarded
 }
@@ -67,7 +68,7 @@ func (f *frame) appendAs(dst []byte, now time.Time, alias uint16, known bool) []
 	if known {
 		p.Topic = nil
 	}
-	if !f.expires.IsZero() {
+	if f.expires != 0 {
 		f.writeExpiry(&p, now)
 	}
 	return mqtt.AppendPublish(dst, f.version, &p)
@@ -75,19 +76,20 @@ func (f *frame) appendAs(dst []byte, now time.Time, alias uint16, known bool) []
 
 // stale reports whether the frame's expiry interval has to be written anew.
 func (f *frame) stale(now time.Time) bool {
-	return !f.expires.IsZero() && now.Sub(f.encoded) >= time.Second
+	return f.expires != 0 && now.UnixNano()-f.encoded >= int64(time.Second)
 }
 
 // expired reports whether the message is not to be delivered any more
 // [MQTT-3.3.2-5].
-func (f *frame) expired(now time.Time) bool { return !f.expires.IsZero() && !now.Before(f.expires) }
+func (f *frame) expired(now time.Time) bool { return f.expires != 0 && now.UnixNano() >= f.expires }
 
-// expiry is when a message is not to be delivered any more; the zero time is never.
-func expiry(m *iot.Message) time.Time {
+// expiry is when a message is not to be delivered any more, in ns since the epoch;
+// 0 is never.
+func expiry(m *iot.Message) int64 {
 	if m.Properties == nil || m.Properties.MessageExpiry == nil {
-		return time.Time{}
+		return 0
 	}
-	return m.Origin.Arrived.Add(time.Duration(*m.Properties.MessageExpiry) * time.Second)
+	return m.Origin.Arrived.Add(time.Duration(*m.Properties.MessageExpiry) * time.Second).UnixNano()
 }
 
 // messageSize is what a message counts for in a session's queue, in bytes.

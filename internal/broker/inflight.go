@@ -23,14 +23,14 @@ func (o *outbound) resume(last, sent, likely uint64, waiting bool) {
 
 // queued takes a message that is durable in the session's queue. One that finds
 // no room is read from the store when there is.
-func (o *outbound) queued(number uint64, f frame) {
+func (o *outbound) queued(number uint64, f *frame) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.load.last = max(o.load.last, number)
 	switch {
 	case o.refuses || o.closed || o.behind:
-	case o.fits(&f):
-		o.admit(pending{frame: f, number: number})
+	case o.fits(f):
+		o.admit(pending{frame: *f, number: number})
 	default:
 		o.behind, o.load.at = true, number
 	}

@@ -92,6 +92,10 @@ func (o *outbound) answerWith(add func(dst []byte) []byte) (now bool) {
 		return false
 	}
 	o.answers = add(o.answers)
+	if o.conn.more.Load() { // more answers will follow
+		o.start()
+		return false
+	}
 	return o.startNow(time.Now())
 }
 

@@ -65,7 +65,7 @@ func (b *Broker) Queued(q *iot.Queue) {
 			b.metrics.droppedOver.Inc()
 			continue
 		}
-		s.(*session).queued(t.Number, size, func(v mqtt.Version) frame {
+		s.(*session).queued(t.Number, size, func(v mqtt.Version) *frame {
 			return r.frame(v, delivery{qos: t.QoS, retain: t.Retain, ids: t.SubscriptionIDs})
 		})
 	}
@@ -82,18 +82,28 @@ func (b *Broker) Route(m *iot.Message, q *iot.Queue) {
 	r.m, r.q = m, q
 	b.tree.Match(m.Topic, r.visit)
 	b.shares.tree.Match(m.Topic, r.visitShare)
-	if len(r.targets) > 0 {
-		r.now = time.Now()
-		if end := expiry(m); !end.IsZero() && !r.now.Before(end) {
-			b.metrics.droppedExpired.Add(float64(len(r.targets)))
-		} else {
-			for i := range r.targets {
-				r.deliver(&r.targets[i])
-			}
+	if len(r.targets) > 0 && r.inTime() {
+		for i := range r.targets {
+			r.deliver(&r.targets[i])
 		}
 	}
 	r.reset()
 	b.routings.Put(r)
+}
+
+// inTime sets the routing's time, and reports whether the message has not expired.
+// Without an expiry, when it came is close enough and need not be asked for.
+func (r *routing) inTime() bool {
+	r.now = r.m.Origin.Arrived
+	end := expiry(r.m)
+	if end == 0 {
+		return true
+	}
+	if r.now = time.Now(); r.now.UnixNano() < end {
+		return true
+	}
+	r.b.metrics.droppedExpired.Add(float64(len(r.targets)))
+	return false
 }
 
 // routing is the delivery of one message: its targets, and its encodings, each
@@ -105,11 +115,20 @@ type routing struct {
 	now     time.Time
 	targets []target
 	index   map[*session]int // in targets, of sessions that have or had several subscriptions
-	frames  [2][3][2]frame   // by MQTT 5, QoS and RETAIN; without subscription identifiers
+	frames  []encoding       // those that can be shared: without subscription identifiers
+	single  frame            // the last of the others
 
 	visit         func(*session, subscription)
 	visitShare    func(string, *group)
 	visitQueueing func(string, *group)
+}
+
+// encoding is a frame for all who get the message in one way.
+type encoding struct {
+	version mqtt.Version
+	qos     byte
+	retain  bool
+	frame   frame
 }
 
 // target is a session that gets the message.
@@ -129,8 +148,9 @@ func newRouting(b *Broker) *routing {
 func (r *routing) reset() {
 	clear(r.targets)
 	clear(r.index)
+	clear(r.frames)
 	*r = routing{
-		b: r.b, targets: r.targets[:0], index: r.index,
+		b: r.b, targets: r.targets[:0], index: r.index, frames: r.frames[:0],
 		visit: r.visit, visitShare: r.visitShare, visitQueueing: r.visitQueueing,
 	}
 }
@@ -220,30 +240,25 @@ func (r *routing) deliver(t *target) {
 		c.interrupt(err)
 		return
 	}
-	f := r.frame(c.version, t.delivery)
-	c.out.deliver(who, &f, r.now, len(r.targets) <= maxEager)
+	c.out.deliver(who, r.frame(c.version, t.delivery), r.now, len(r.targets) <= maxEager)
 }
 
 // maxEager is to how many clients at most a message is written by who routes it.
 const maxEager = 2
 
-func (r *routing) frame(v mqtt.Version, d delivery) frame {
-	if v != mqtt.V5 {
-		d.ids = nil
+// frame returns the message as clients of a version get it. It is good until the
+// next call.
+func (r *routing) frame(v mqtt.Version, d delivery) *frame {
+	if v == mqtt.V5 && d.ids != nil {
+		r.single = encode(r.m, v, d, r.now)
+		return &r.single
 	}
-	if d.ids != nil {
-		return encode(r.m, v, d, r.now)
+	for i := range r.frames {
+		if e := &r.frames[i]; e.version == v && e.qos == d.qos && e.retain == d.retain {
+			return &e.frame
+		}
 	}
-	at := [3]int{0, int(d.qos), 0}
-	if v == mqtt.V5 {
-		at[0] = 1
-	}
-	if d.retain {
-		at[2] = 1
-	}
-	f := &r.frames[at[0]][at[1]][at[2]]
-	if f.packet == nil {
-		*f = encode(r.m, v, d, r.now)
-	}
-	return *f
+	d.ids = nil
+	r.frames = append(r.frames, encoding{v, d.qos, d.retain, encode(r.m, v, d, r.now)})
+	return &r.frames[len(r.frames)-1].frame
 }

@@ -197,7 +197,7 @@ func (s *session) unreleased() int {
 
 // queued takes a message that is durable in the session's queue, of a size in
 // bytes, and hands it to the connection, if there is one.
-func (s *session) queued(number uint64, size int64, encode func(mqtt.Version) frame) {
+func (s *session) queued(number uint64, size int64, encode func(mqtt.Version) *frame) {
 	s.messages.Add(1)
 	s.bytes.Add(size)
 	s.mu.Lock()
