@@ -150,6 +150,9 @@ func (o *upOptions) run(ctx context.Context, std streams) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	defer reloadOnHangup(s, std.out)()
+	if os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "" {
+		go paceCollector(ctx)
+	}
 	demo := make(chan error, 1)
 	err = s.Run(ctx, o.readyFile, func() {
 		printWhere(std.out, s, o.server.Data)

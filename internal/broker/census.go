@@ -27,12 +27,12 @@ func (b *Broker) takeCensus() (n census) {
 		n.stored[0] += s.messages.Load()
 		n.stored[1] += s.bytes.Load()
 		if c != nil {
-			waiting, open := c.out.unfinished()
+			waiting, bytes, open := c.out.unfinished()
 			n.queued[0] += int64(waiting)
+			n.queued[1] += int64(bytes)
 			n.unsettled += int64(open)
 		}
 	}
-	n.queued[1] = b.held.Load()
 	return n
 }
 
@@ -45,10 +45,10 @@ func (s *session) isDurable() bool {
 
 // unfinished is how many deliveries wait in the queue, and how many of those that
 // were sent the client has not acknowledged.
-func (o *outbound) unfinished() (waiting, open int) {
+func (o *outbound) unfinished() (waiting, bytes, open int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return len(o.queue) - o.next, o.window.open
+	return len(o.queue) - o.next, o.bytes, o.window.open
 }
 
 // gauges are the census as metrics.

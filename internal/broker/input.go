@@ -17,9 +17,10 @@ type input struct {
 	full       bool // the last read filled the buffer: there was probably more
 	calm       int  // reads since the last one that needed a large buffer
 
-	parcels parcels
-	arrived time.Time    // when the newest bytes came
-	publish mqtt.Publish // the one that is being handled
+	parcels   parcels
+	publishes [3]int       // by QoS, not counted yet
+	arrived   time.Time    // when the newest bytes came
+	publish   mqtt.Publish // the one that is being handled
 }
 
 const (

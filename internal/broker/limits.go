@@ -78,7 +78,8 @@ type Limits struct {
 	// counted, and QoS 1 deliveries end the connection unless its session keeps them.
 	QueueMessages int
 	QueueBytes    int
-	// QueuedBytes bounds what waits in memory for all connections together: 256 MiB.
+	// QueuedBytes bounds what waits in memory for all connections together, but for
+	// up to 4 KiB of each: 256 MiB.
 	// Beyond it a connection's queue is full when it holds an equal share of it, so
 	// that slow clients take nothing from others: in all, that is about twice as much.
 	// What is read from the stored queues, up to 64 KiB or one message a connection, is

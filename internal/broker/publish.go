@@ -151,8 +151,7 @@ func answerTo(p *mqtt.Publish) mqtt.Type {
 // messages in flight as it may, or while the ingester holds it back.
 func (c *conn) submit(p *mqtt.Publish, v verdict, who *identity) error {
 	s := iot.Submission{Message: c.message(p, v, who), Lane: c.session.lane}
-	c.b.metrics.received[p.QoS].Inc()
-	c.traffic.messages.Add(1)
+	c.countPublish(p.QoS)
 	if p.QoS == 0 {
 		c.b.cfg.Ingester.Submit(s)
 		return nil
@@ -172,6 +171,22 @@ func (c *conn) submit(p *mqtt.Publish, v verdict, who *identity) error {
 	s.Receipt, s.Slot = &c.acks, slot
 	c.b.cfg.Ingester.Submit(s)
 	return nil
+}
+
+// countPublish counts publishes that come together at once: all connections share
+// the counters.
+func (c *conn) countPublish(qos byte) {
+	c.in.publishes[qos]++
+	if c.in.unread() > 0 {
+		return
+	}
+	for qos, n := range c.in.publishes {
+		if n > 0 {
+			c.b.metrics.received[qos].Add(float64(n))
+			c.traffic.messages.Add(uint64(n))
+			c.in.publishes[qos] = 0
+		}
+	}
 }
 
 // receive notes the identifier of a publish of QoS 2 until it is released.

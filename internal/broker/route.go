@@ -17,7 +17,7 @@ func (b *Broker) Queue(dst []iot.Effect, m *iot.Message) []iot.Effect {
 	r := b.routings.Get().(*routing)
 	r.m = m
 	b.tree.Match(m.Topic, r.visit)
-	b.shares.tree.Match(m.Topic, r.visitQueueing)
+	b.shares.match(m.Topic, r.visitQueueing)
 	var q *iot.Queue
 	for i := range r.targets {
 		t := &r.targets[i]
@@ -81,7 +81,7 @@ func (b *Broker) Route(m *iot.Message, q *iot.Queue) {
 	r := b.routings.Get().(*routing)
 	r.m, r.q = m, q
 	b.tree.Match(m.Topic, r.visit)
-	b.shares.tree.Match(m.Topic, r.visitShare)
+	b.shares.match(m.Topic, r.visitShare)
 	if len(r.targets) > 0 && r.inTime() {
 		for i := range r.targets {
 			r.deliver(&r.targets[i])

@@ -33,9 +33,17 @@ func validShare(filter string) bool {
 // shares are the shared subscriptions: groups of sessions, each message to one
 // of them. Reads take no lock.
 type shares struct {
-	mu   sync.Mutex // held by writers
+	mu   sync.Mutex  // held by writers
+	some atomic.Bool // there was a group once
 	tree *topic.Tree[string, *group]
 	all  map[string]*group // by NAME/FILTER
+}
+
+// match visits the groups whose filters match a topic.
+func (s *shares) match(name string, visit func(string, *group)) {
+	if s.some.Load() {
+		s.tree.Match(name, visit)
+	}
 }
 
 // group is one shared subscription.
@@ -63,6 +71,7 @@ func (s *shares) join(name, filter string, m member) {
 		g = &group{key: key}
 		g.members.Store(new([]member))
 		s.all[key] = g
+		s.some.Store(true)
 		s.tree.Set(filter, name, g)
 	}
 	members := append(g.without(m.session), m)

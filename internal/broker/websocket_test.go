@@ -50,6 +50,19 @@ type page struct {
 	status ws.StatusCode // of the server's close frame
 }
 
+// readFrame reads a frame of at most 4 MiB.
+func readFrame(r io.Reader) (f ws.Frame, err error) {
+	if f.Header, err = ws.ReadHeader(r); err != nil {
+		return f, err
+	}
+	if f.Header.Length > 4<<20 {
+		return f, ws.ErrHeaderLengthUnexpected
+	}
+	f.Payload = make([]byte, f.Header.Length)
+	_, err = io.ReadFull(r, f.Payload)
+	return f, err
+}
+
 func (p *page) Write(b []byte) (int, error) {
 	if err := ws.WriteFrame(p.Conn, ws.MaskFrame(ws.NewBinaryFrame(b))); err != nil {
 		return 0, err
@@ -59,7 +72,7 @@ func (p *page) Write(b []byte) (int, error) {
 
 func (p *page) Read(b []byte) (int, error) {
 	for len(p.rest) == 0 {
-		f, err := ws.ReadFrame(p.r)
+		f, err := readFrame(p.r)
 		if err != nil {
 			return 0, err
 		}

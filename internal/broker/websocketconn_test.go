@@ -53,7 +53,7 @@ func (c *scripted) written(t testing.TB) (frames []ws.Frame) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for r := bytes.NewReader(c.out.Bytes()); r.Len() > 0; {
-		f, err := ws.ReadFrame(r)
+		f, err := readFrame(r)
 		if err != nil || f.Header.Masked || !f.Header.Fin || f.Header.Rsv != 0 {
 			t.Fatalf("the server wrote the frame %+v: %v", f.Header, err)
 		}
@@ -235,7 +235,7 @@ func TestPingsAreAnsweredWithoutHoldingUpTheReader(t *testing.T) {
 		synctest.Wait()
 		var last string
 		for last != "3" {
-			f, err := ws.ReadFrame(ours)
+			f, err := readFrame(ours)
 			if err != nil || f.Header.OpCode != ws.OpPong || string(f.Payload) <= last {
 				t.Fatalf("the server wrote %+v %q, %v, behind the answer to %q", f.Header, f.Payload, err, last)
 			}
