@@ -270,4 +270,3 @@ func (o *outbound) appendAliased(dst []byte, f *frame, now time.Time) []byte {
 	}
 	return dst
 }
-
