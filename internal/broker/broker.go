@@ -9,8 +9,9 @@
 // from [Sessions]. A session has at most one connection at a time.
 //
 // One goroutine at a time reads each connection and does all that its packets ask
-// for; a second one writes, and exists only while there is something to write. What
-// other goroutines touch of a connection is guarded by the locks of its
+// for; a second one writes, and exists only while there is something to write. To
+// a quiet connection, whoever has a single packet for it writes that itself, if it
+// need not wait. What other goroutines touch of a connection is guarded by the locks of its
 // acknowledgement ring (ackRing) and its outbound side (outbound), and of its
 // session by the session's. Either is taken before the outbound side's, and none
 // is held while calling the Ingester, but for the one that orders what is given up
