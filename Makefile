@@ -71,12 +71,15 @@ test: test-go test-fuzz test-web ## every test that needs Go and Node only
 test-go:
 	CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(RACE) -shuffle=on ./...
 
-# Each fuzz target for a few seconds.
+# Each fuzz target for a few seconds; a package's are built once. What is found is in
+# the package's testdata/fuzz.
 test-fuzz:
-	@set -e; for pkg in $$($(GO) list ./internal/...); do \
-	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+	for pkg in $$(grep -rl '^func Fuzz' --include='*_test.go' internal | xargs -n1 dirname | sort -u); do \
+	  $(GO) test -c -fuzz=Fuzz -o "$$dir/fuzz.test" ./$$pkg; \
+	  for target in $$(cd $$pkg && "$$dir/fuzz.test" -test.list '^Fuzz'); do \
 	    echo "fuzz $$pkg $$target"; \
-	    out=$$($(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$pkg 2>&1) || { echo "$$out"; exit 1; }; \
+	    out=$$(cd $$pkg && "$$dir/fuzz.test" -test.run '^$$' -test.fuzz "^$$target\$$" -test.fuzztime $(FUZZTIME) -test.fuzzminimizetime 10x -test.fuzzcachedir "$$dir/corpus" 2>&1) || { echo "$$out"; exit 1; }; \
 	  done; \
 	done
 
