@@ -68,16 +68,15 @@ func (c *conn) open(connect *mqtt.Connect) (present bool, err error) {
 	}
 	present = s.durable // [MQTT-3.1.2-5], [MQTT-3.1.2-6]
 	c.expiry = c.b.grantExpiry(connect)
-	if !present {
+	if present {
+		before := s.record
+		c.before = &before
+	} else {
 		s.id = c.b.lastSession.Add(1)
 		c.b.clients.mu.Lock() // of those who look at all sessions
 		s.durable = c.expiry != 0
 		c.b.clients.mu.Unlock()
 		s.record = iot.Session{ID: s.id, ClientID: c.clientID, Created: c.since}
-	}
-	if present {
-		before := s.record
-		c.before = &before
 	}
 	s.record.Certificate, s.record.Policies = c.peer.Certificate, c.peer.Policies
 	s.record.Expiry, s.record.Ended = c.expiry, time.Time{}
