@@ -254,11 +254,7 @@ func (o *outbound) pop() {
 // not lost by that.
 func (o *outbound) drop() {
 	o.hold(-o.bytes)
-	lost := len(o.queue) - o.next
-	if o.conn.session != nil && o.conn.session.durable {
-		lost -= o.numbered
-	}
-	o.conn.b.metrics.droppedEnded.Add(float64(lost))
+	o.conn.b.metrics.droppedEnded.Add(float64(len(o.queue) - o.next - o.numbered))
 	o.queue, o.next, o.numbered = nil, 0, 0
 }
 

@@ -121,7 +121,7 @@ func TestRetainHandling(t *testing.T) {
 	w := newWorld(t)
 	pub := w.connect(mqtt.V5, "pub")
 	for _, topic := range []string{"r/a", "r/b", "r/b/c", "other"} {
-		pub.publish(topic, "x", 1, retained)
+		w.keep(pub, topic, "x", 1)
 	}
 	tests := []struct {
 		name   string
@@ -175,7 +175,7 @@ func TestRetainedWithIdentifiers(t *testing.T) {
 	t.Parallel()
 	shows(t, "MQTT-3.3.4-3", "MQTT-3.8.4-8")
 	w := newWorld(t)
-	w.connect(mqtt.V5, "pub").publish("t", "x", 2, retained)
+	w.keep(w.connect(mqtt.V5, "pub"), "t", "x", 2)
 	c := w.connect(mqtt.V5, "c")
 	for qos := range byte(3) {
 		c.trySubscribe(uint32(qos+1), mqtt.Subscription{Filter: "t", QoS: qos})

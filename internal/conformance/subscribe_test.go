@@ -65,7 +65,7 @@ func TestSubscriptionIsReplaced(t *testing.T) {
 		w := w.in(t)
 		sub, pub := w.connect(v, "sub"+v.String()), w.connect(v, "pub"+v.String())
 		topic := "t/" + v.String()
-		pub.publish(topic, "kept", 1, retained) // first, lest it be sent as live and as retained
+		w.keep(pub, topic, "kept", 1)
 		sub.subscribe(topic, 0)
 		sub.expectMessage(topic, "kept", 0)
 

@@ -44,7 +44,7 @@ func TestFilters(t *testing.T) {
 	}
 	pub := w.connect(mqtt.V5, "pub")
 	for _, topic := range topics {
-		pub.publish(topic, "x", 1, retained)
+		w.keep(pub, topic, "x", 1)
 	}
 	for filter, want := range matches {
 		t.Run(filter, func(t *testing.T) {

@@ -156,6 +156,18 @@ func (w *world) publish(m *iot.Message) {
 	w.must(w.ingest.Publish(ctx, m))
 }
 
+// keep publishes a retained message and waits until it is on its way to those who
+// had subscribed, which may be after its acknowledgement: who subscribes from then
+// on gets it as a retained one only.
+func (w *world) keep(pub *client, topic, payload string, qos byte) {
+	w.t.Helper()
+	watcher := w.connect(mqtt.V5, "watcher")
+	watcher.subscribe(topic, 0, retainHandling(2))
+	pub.publish(topic, payload, qos, retained)
+	watcher.expectMessage(topic, payload, 0)
+	watcher.disconnect()
+}
+
 // gone waits until the broker has noticed that a client is not connected.
 func (w *world) gone(clientID string) {
 	w.t.Helper()
