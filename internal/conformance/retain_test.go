@@ -18,6 +18,7 @@ func TestRetained(t *testing.T) {
 		pub := w.connect(v, "pub")
 		late := func(payload string, qos byte) {
 			t.Helper()
+			w.settle()
 			for range 2 {
 				c := w.connect(v, "late")
 				c.subscribe("r/+", 2)
@@ -121,8 +122,9 @@ func TestRetainHandling(t *testing.T) {
 	w := newWorld(t)
 	pub := w.connect(mqtt.V5, "pub")
 	for _, topic := range []string{"r/a", "r/b", "r/b/c", "other"} {
-		w.keep(pub, topic, "x", 1)
+		pub.publish(topic, "x", 1, retained)
 	}
+	w.settle()
 	tests := []struct {
 		name   string
 		change func(*mqtt.Subscription)
@@ -175,7 +177,8 @@ func TestRetainedWithIdentifiers(t *testing.T) {
 	t.Parallel()
 	shows(t, "MQTT-3.3.4-3", "MQTT-3.8.4-8")
 	w := newWorld(t)
-	w.keep(w.connect(mqtt.V5, "pub"), "t", "x", 2)
+	w.connect(mqtt.V5, "pub").publish("t", "x", 2, retained)
+	w.settle()
 	c := w.connect(mqtt.V5, "c")
 	for qos := range byte(3) {
 		c.trySubscribe(uint32(qos+1), mqtt.Subscription{Filter: "t", QoS: qos})

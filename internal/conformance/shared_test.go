@@ -192,7 +192,8 @@ func TestSharedDeliveryThatIsRefused(t *testing.T) {
 func TestSharedSubscriptionsGetNoRetainedMessages(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.keep(w.connect(mqtt.V5, "pub"), "t", "x", 1)
+	w.connect(mqtt.V5, "pub").publish("t", "x", 1, retained)
+	w.settle()
 	c := w.connect(mqtt.V5, "c")
 	c.subscribe("$share/g/t", 1)
 	c.quiet()

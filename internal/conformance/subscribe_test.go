@@ -65,7 +65,8 @@ func TestSubscriptionIsReplaced(t *testing.T) {
 		w := w.in(t)
 		sub, pub := w.connect(v, "sub"+v.String()), w.connect(v, "pub"+v.String())
 		topic := "t/" + v.String()
-		w.keep(pub, topic, "kept", 1)
+		pub.publish(topic, "kept", 1, retained)
+		w.settle() // lest it be sent as live and as retained
 		sub.subscribe(topic, 0)
 		sub.expectMessage(topic, "kept", 0)
 

@@ -156,16 +156,12 @@ func (w *world) publish(m *iot.Message) {
 	w.must(w.ingest.Publish(ctx, m))
 }
 
-// keep publishes a retained message and waits until it is on its way to those who
-// had subscribed, which may be after its acknowledgement: who subscribes from then
-// on gets it as a retained one only.
-func (w *world) keep(pub *client, topic, payload string, qos byte) {
+// settle waits until what has been acknowledged is on its way to those who had
+// subscribed: the acknowledgement goes first. Who subscribes from then on does not
+// get it as a live message.
+func (w *world) settle() {
 	w.t.Helper()
-	watcher := w.connect(mqtt.V5, "watcher")
-	watcher.subscribe(topic, 0, retainHandling(2))
-	pub.publish(topic, payload, qos, retained)
-	watcher.expectMessage(topic, payload, 0)
-	watcher.disconnect()
+	w.publish(&iot.Message{Topic: "settle", Retain: true})
 }
 
 // gone waits until the broker has noticed that a client is not connected.
