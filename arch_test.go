@@ -19,10 +19,11 @@ const module = "github.com/fieldline-iot/fieldline/"
 // layers is the import table, lowest first: a package imports only packages of
 // lower layers. ARCHITECTURE.md shows the same table.
 var layers = [][]string{
-	{"internal/iot", "internal/topic"},
+	{"internal/iot", "internal/topic", "internal/javaregexp", "internal/javatime"},
 	{"internal/mqtt", "internal/policy", "internal/iotsql", "internal/sigv4", "internal/telemetry", "internal/ddb", "internal/sandbox"},
 	{
 		"internal/store", "internal/dynamo", "internal/apigw", "internal/ca", "internal/broker", "internal/ingest", "internal/rule",
+		"internal/outbox", "internal/target", "internal/workbench",
 		"internal/push", "internal/httpapi", "internal/awsapi", "internal/tables", "internal/logs", "internal/apis", "internal/roles",
 		"internal/function", "internal/auth", "web",
 	},

@@ -29,7 +29,10 @@ type DeadLetter struct {
 	Action string // the action or function that refused
 	Topic  string // of the original message
 	Origin string // client id or principal of the sender
-	Body   []byte // the payload or outbox entry that was refused
+	Body   []byte // the payload, or the body of the outbox entry, that was refused
+	// Outbox and Key are the action and the key of the outbox entry; "" when the
+	// letter is a message that was refused before anything was recorded.
+	Outbox, Key string
 }
 
 // Retain makes a message its topic's retained one, or, when its payload is empty,

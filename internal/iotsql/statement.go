@@ -2,6 +2,7 @@ package iotsql
 
 import (
 	"bytes"
+	"encoding/json"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
 )
@@ -39,6 +40,12 @@ type Env struct {
 	Message *iot.Message  // never nil
 	Account iot.Account   // what accountid() reports
 	NewUUID func() string // what newuuid() returns; nil means random version 4 UUIDs
+	// Trace returns the UUID of the message's trace, what traceid() returns; nil:
+	// there is none, and it is Undefined.
+	Trace func() string
+	// Call performs a call out of the process and returns its result as JSON; nil
+	// JSON is Undefined, and an error fails the rule. A nil Call fails every call.
+	Call func(Call) (json.RawMessage, error)
 }
 
 // Result is what a statement made of a message.

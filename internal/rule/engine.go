@@ -1,6 +1,5 @@
 // Package rule runs topic rules: it finds the rules whose filter matches a
-// message, evaluates their statements, and turns their actions into effects. It
-// also performs, in the [Dispatcher], the recorded work that leaves the process.
+// message, evaluates their statements, and turns their actions into effects.
 //
 // It stores nothing itself and routes nothing: a rule's action only yields
 // effects, which are committed together with the message. Adding a kind of

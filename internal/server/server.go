@@ -31,6 +31,7 @@ import (
 	"github.com/fieldline-iot/fieldline/internal/ingest"
 	"github.com/fieldline-iot/fieldline/internal/iot"
 	"github.com/fieldline-iot/fieldline/internal/logs"
+	"github.com/fieldline-iot/fieldline/internal/outbox"
 	"github.com/fieldline-iot/fieldline/internal/push"
 	"github.com/fieldline-iot/fieldline/internal/roles"
 	"github.com/fieldline-iot/fieldline/internal/rule"
@@ -64,7 +65,7 @@ type Server struct {
 	proxy      *sandbox.Proxy
 	tables     *tables.Engine
 	rules      *rule.Engine
-	dispatcher *rule.Dispatcher
+	dispatcher *outbox.Dispatcher
 	taps       *taps
 	ingest     *ingest.Ingest
 	broker     *broker.Broker
@@ -150,10 +151,10 @@ func (s *Server) buildRules() (err error) {
 	if err != nil {
 		return err
 	}
-	s.dispatcher, err = rule.NewDispatcher(rule.DispatcherConfig{
-		Outbox:     s.store,
-		Performers: map[string]rule.Performer{iot.LambdaOutbox: s.functions.Perform},
-		Retries:    map[string]rule.Retry{iot.LambdaOutbox: s.functions.Retry},
+	s.dispatcher, err = outbox.New(outbox.Config{
+		Store:      s.store,
+		Performers: map[string]outbox.Performer{iot.LambdaOutbox: s.functions.Perform},
+		Retries:    map[string]outbox.Retry{iot.LambdaOutbox: s.functions.Retry},
 		Log:        s.log, Metrics: s.metrics,
 	})
 	return err

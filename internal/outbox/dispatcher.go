@@ -1,4 +1,12 @@
-package rule
+// Package outbox performs committed work outside the process: it reads the entries
+// of the outbox, lane by lane, and hands each to the performer of its kind, with
+// retries, until it is done or ends in the dead-letter.
+//
+// It keeps nothing and knows nothing of what entries say: they are the store's, and
+// their meaning is their performer's. Lanes are performed concurrently, the entries
+// of a lane in order, each at least once. An entry that waits for its next attempt
+// holds up its lane and nothing else.
+package outbox
 
 import (
 	"context"
@@ -15,8 +23,8 @@ import (
 	"github.com/fieldline-iot/fieldline/internal/iot"
 )
 
-// Outbox is where committed work outside the process waits.
-type Outbox interface {
+// Store is where committed work outside the process waits.
+type Store interface {
 	// OutboxLanes returns the lanes that are not empty.
 	OutboxLanes() []iot.OutboxLane
 	// OutboxPeek returns up to n entries of a lane with an ID above after.
@@ -38,9 +46,9 @@ type Performer func(ctx context.Context, e iot.OutboxEntry) error
 // end the entry in the dead-letter.
 type Retry func(e iot.OutboxEntry) func(err error) (pause time.Duration, again bool)
 
-// DispatcherConfig is what a Dispatcher needs. Zero values mean the defaults.
-type DispatcherConfig struct {
-	Outbox Outbox
+// Config is what a Dispatcher needs. Zero values mean the defaults.
+type Config struct {
+	Store Store
 	// Performers are by the kind of outbox action: what its name has before a
 	// slash, if there is one.
 	Performers map[string]Performer
@@ -65,7 +73,7 @@ const page = 64
 // Dispatcher performs outbox entries: lanes concurrently, the entries of a lane
 // in order, each at least once or into the dead-letter.
 type Dispatcher struct {
-	cfg   DispatcherConfig
+	cfg   Config
 	ended *prometheus.CounterVec
 	wake  chan struct{}
 
@@ -81,8 +89,8 @@ type share struct {
 	slots chan struct{} // one for each entry that is performed
 }
 
-// NewDispatcher validates the configuration; Run starts the work.
-func NewDispatcher(cfg DispatcherConfig) (*Dispatcher, error) {
+// New validates the configuration; Run starts the work.
+func New(cfg Config) (*Dispatcher, error) {
 	if cfg.Attempts == 0 {
 		cfg.Attempts = 3
 	}
@@ -135,7 +143,7 @@ func (d *Dispatcher) Wake(lane iot.OutboxLane) {
 // Run performs entries until ctx is done, and then waits for those under way.
 // What is left stays in the outbox for the next start.
 func (d *Dispatcher) Run(ctx context.Context) error {
-	for _, lane := range d.cfg.Outbox.OutboxLanes() {
+	for _, lane := range d.cfg.Store.OutboxLanes() {
 		d.Wake(lane)
 	}
 	var lanes sync.WaitGroup
@@ -160,7 +168,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 func (d *Dispatcher) serve(ctx context.Context, lane iot.OutboxLane) {
 	var cursor uint64
 	for ctx.Err() == nil {
-		entries, err := d.cfg.Outbox.OutboxPeek(lane, cursor, page)
+		entries, err := d.cfg.Store.OutboxPeek(lane, cursor, page)
 		if err == nil && len(entries) == 0 {
 			if d.rest(lane) {
 				return
@@ -173,7 +181,7 @@ func (d *Dispatcher) serve(ctx context.Context, lane iot.OutboxLane) {
 			}
 			cursor = e.ID
 		}
-		err = errors.Join(err, d.cfg.Outbox.OutboxDone(lane, cursor))
+		err = errors.Join(err, d.cfg.Store.OutboxDone(lane, cursor))
 		if err != nil && ctx.Err() == nil {
 			d.cfg.Log.Error("outbox not served, will be tried again", "action", lane.Action, "err", err)
 			d.wait(ctx, d.cfg.Backoff)
@@ -264,7 +272,7 @@ func (d *Dispatcher) bury(e iot.OutboxEntry, attempts int, err error) error {
 	reason := fmt.Sprintf("after %d attempts: %v", attempts, err)
 	d.cfg.Log.Error("outbox entry ends in the dead-letter", "action", e.Lane.Action, "key", e.Key, "reason", reason)
 	letter := iot.DeadLetter{Reason: reason, Action: e.Lane.Action + " " + e.Key, Body: e.Body}
-	if err := d.cfg.Outbox.OutboxDead(e, letter); err != nil {
+	if err := d.cfg.Store.OutboxDead(e, letter); err != nil {
 		return fmt.Errorf("writing the dead-letter: %w", err)
 	}
 	d.ended.WithLabelValues(kindOf(e), "dead").Inc()

@@ -1,4 +1,4 @@
-package rule
+package outbox
 
 import (
 	"context"
@@ -89,7 +89,7 @@ func (o *fakeOutbox) left() int {
 func dispatch(t *testing.T, o *fakeOutbox, perform Performer, do func(d *Dispatcher)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		d, err := NewDispatcher(DispatcherConfig{Outbox: o, Performers: map[string]Performer{"lambda": perform}})
+		d, err := New(Config{Store: o, Performers: map[string]Performer{"lambda": perform}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -146,8 +146,8 @@ func TestKindHasRetriesOfItsOwn(t *testing.T) {
 		o.add("lambda/hello", "k", 1)
 		start := time.Now()
 		var at []time.Duration
-		d, err := NewDispatcher(DispatcherConfig{
-			Outbox: o, Concurrency: 1,
+		d, err := New(Config{
+			Store: o, Concurrency: 1,
 			Performers: map[string]Performer{"lambda": func(_ context.Context, e iot.OutboxEntry) error {
 				if e.Key == "other" {
 					return nil
