@@ -82,11 +82,12 @@ func New(cfg Config) (*Ingest, error) {
 func (i *Ingest) Submit(s iot.Submission) {
 	c := i.commits.Get().(*iot.Commit)
 	c.Lane, c.Receipt, c.Slot = s.Lane, s.Receipt, s.Slot
-	c.Effects = append(c.Effects, s.Effects...)
 	if s.Message != nil {
 		c.Messages = append(c.Messages, s.Message)
-		i.evaluate(c)
 	}
+	c.Effects = append(c.Effects, s.Effects...)
+	i.republish(c, 0)
+	i.evaluate(c)
 	if len(c.Effects) == 0 && s.Lane.Pending.Load() == 0 {
 		i.metrics.direct.Inc()
 		i.deliver(c)
@@ -103,31 +104,37 @@ func (i *Ingest) Submit(s iot.Submission) {
 	}
 }
 
-// evaluate fills in the commit's effects: those of its message, and of what
-// rules republished, which stay in the same commit.
+// evaluate fills in the commit's effects: those of its messages, and of what rules
+// republished, which stay in the same commit.
 func (i *Ingest) evaluate(c *iot.Commit) {
 	for n := 0; n < len(c.Messages); n++ {
 		from := len(c.Effects)
 		c.Effects = i.keep(c.Effects, c.Messages[n])
 		c.Effects = i.cfg.Rules.Evaluate(c.Effects, c.Messages[n])
-		kept := c.Effects[:from]
-		for _, e := range c.Effects[from:] {
-			again, ok := e.(*iot.Republish)
-			switch {
-			case !ok:
-				kept = append(kept, e)
-			case len(c.Messages) <= maxRepublished:
-				c.Messages = append(c.Messages, again.Message)
-			default:
-				kept = append(kept, &iot.DeadLetter{
-					Reason: fmt.Sprintf("rules made more than %d messages of one", maxRepublished),
-					Action: "RepublishAction", Topic: again.Message.Topic, Origin: again.Message.Origin.ClientID, Body: again.Message.Payload,
-				})
-			}
-		}
-		clear(c.Effects[len(kept):])
-		c.Effects = kept
+		i.republish(c, from)
 	}
+}
+
+// republish makes messages of the commit of what its effects, from the given one
+// on, republish.
+func (i *Ingest) republish(c *iot.Commit, from int) {
+	kept := c.Effects[:from]
+	for _, e := range c.Effects[from:] {
+		again, ok := e.(*iot.Republish)
+		switch {
+		case !ok:
+			kept = append(kept, e)
+		case len(c.Messages) <= maxRepublished:
+			c.Messages = append(c.Messages, again.Message)
+		default:
+			kept = append(kept, &iot.DeadLetter{
+				Reason: fmt.Sprintf("rules made more than %d messages of one", maxRepublished),
+				Action: "RepublishAction", Topic: again.Message.Topic, Origin: again.Message.Origin.ClientID, Body: again.Message.Payload,
+			})
+		}
+	}
+	clear(c.Effects[len(kept):])
+	c.Effects = kept
 }
 
 // keep appends what keeps m for subscribers who will ask for it later.

@@ -3,6 +3,7 @@ package rule
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
@@ -20,7 +21,10 @@ type compiled struct {
 	statement   *iotsql.Statement
 	actions     []action
 	errorAction action // nil when there is none
-	counters    *counters
+	// callsOut says that the statement or a template of an action calls out of the
+	// process: the rule is recorded, and evaluated from the outbox.
+	callsOut bool
+	counters *counters
 }
 
 // filter is the topic filter of the rule's FROM; "" when it has none.
@@ -35,16 +39,59 @@ type action interface {
 	target() string
 }
 
-// compileAction builds one kind of action of a rule with this statement from its
-// JSON configuration.
-type compileAction func(e *Engine, s *iotsql.Statement, config json.RawMessage) (action, error)
-
 // actions lists the kinds of action.
-func actions() map[string]compileAction {
-	return map[string]compileAction{
-		"lambda":    compileLambda,
-		"republish": compileRepublish,
+func actions() map[string]func(b *builder, config json.RawMessage) (action, error) {
+	return map[string]func(*builder, json.RawMessage) (action, error){
+		"lambda":         compileLambda,
+		"republish":      compileRepublish,
+		"dynamoDB":       compileDynamoDB,
+		"dynamoDBv2":     compileDynamoDBv2,
+		"sqs":            compileSQS,
+		"kinesis":        compileKinesis,
+		"http":           compileHTTP,
+		"cloudwatchLogs": compileLogs,
 	}
+}
+
+// refused lists AWS's other kinds of action.
+func refused() []string {
+	return []string{
+		"cloudwatchAlarm", "cloudwatchMetric", "elasticsearch", "firehose", "influxDB", "iotAnalytics", "iotEvents", "iotSiteWise",
+		"kafka", "location", "openSearch", "s3", "salesforce", "sns", "stepFunctions", "timestream",
+	}
+}
+
+// builder is what one action of a rule is compiled with.
+type builder struct {
+	engine    *Engine
+	rule      string
+	statement *iotsql.Statement
+	number    int  // of the action in its rule; the error action's comes after them
+	onError   bool // it is the error action
+	callsOut  bool // a template that was compiled calls out
+}
+
+// template reads a field with substitution templates.
+func (b *builder) template(field, text string) (*iotsql.Template, error) {
+	t, err := b.statement.Template(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", field, err)
+	}
+	if t.CallsOut() {
+		if b.onError {
+			return nil, fmt.Errorf("%s: an error action's template may not call functions outside the process: %w", field, iot.ErrInvalid)
+		}
+		b.callsOut = true
+	}
+	return t, nil
+}
+
+// needed is template for a field that may not be empty.
+func (b *builder) needed(field, text string) (*iotsql.Template, error) {
+	if text == "" {
+		return nil, fmt.Errorf("%s is missing: %w", field, iot.ErrInvalid)
+	}
+	return b.template(field, text)
 }
 
 func (e *Engine) compile(r iot.Rule) (*compiled, error) {
@@ -62,15 +109,16 @@ func (e *Engine) compile(r iot.Rule) (*compiled, error) {
 	if err := checkFrom(c.filter()); err != nil {
 		return nil, err
 	}
-	for _, a := range r.Actions {
-		built, err := e.compileAction(c.statement, a)
+	c.callsOut = c.statement.CallsOut()
+	for i, a := range r.Actions {
+		built, err := c.build(e, a, i, false)
 		if err != nil {
 			return nil, err
 		}
 		c.actions = append(c.actions, built)
 	}
 	if r.ErrorAction != nil {
-		if c.errorAction, err = e.compileAction(c.statement, *r.ErrorAction); err != nil {
+		if c.errorAction, err = c.build(e, *r.ErrorAction, len(r.Actions), true); err != nil {
 			return nil, fmt.Errorf("error action: %w", err)
 		}
 	}
@@ -89,15 +137,21 @@ func checkFrom(filter string) error {
 	return nil
 }
 
-func (e *Engine) compileAction(s *iotsql.Statement, a iot.Action) (action, error) {
+// build compiles an action. One that this server has not is refused by name.
+func (c *compiled) build(e *Engine, a iot.Action, number int, onError bool) (action, error) {
 	compile := actions()[a.Kind]
 	if compile == nil {
-		return nil, fmt.Errorf("action %q (lambda and republish are): %w", a.Kind, iot.ErrUnsupported)
+		if slices.Contains(refused(), a.Kind) {
+			return nil, fmt.Errorf("action %q (cloudwatchLogs, dynamoDB, dynamoDBv2, http, kinesis, lambda, republish and sqs are): %w", a.Kind, iot.ErrUnsupported)
+		}
+		return nil, fmt.Errorf("%q is no action of a rule: %w", a.Kind, iot.ErrInvalid)
 	}
-	built, err := compile(e, s, a.Config)
+	b := &builder{engine: e, rule: c.rule.Name, statement: c.statement, number: number, onError: onError}
+	built, err := compile(b, a.Config)
 	if err != nil {
 		return nil, fmt.Errorf("%s action: %w", a.Kind, err)
 	}
+	c.callsOut = c.callsOut || b.callsOut
 	return built, nil
 }
 

@@ -2,7 +2,9 @@
 // message, evaluates their statements, and turns their actions into effects.
 //
 // It stores nothing itself and routes nothing: a rule's action only yields
-// effects, which are committed together with the message. Adding a kind of
+// effects, which are committed together with the message. What leaves the process
+// is only recorded ([iot.Task]), and so is a rule that calls out of it: the outbox
+// performs the one and has the other evaluated ([Engine.Perform]). Adding a kind of
 // action is one file with its compile function and one line in actions.
 //
 // Messages are evaluated on their readers' goroutines, concurrently, against an
@@ -12,6 +14,8 @@
 package rule
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -23,6 +27,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
+	"github.com/fieldline-iot/fieldline/internal/iotsql"
 	"github.com/fieldline-iot/fieldline/internal/topic"
 )
 
@@ -54,7 +59,12 @@ type Config struct {
 	Functions Functions
 	// Logs takes what AWS IoT logs of rules: each failure, and while Log takes
 	// debug lines each match and execution too. It must not block. nil discards.
-	Logs    func(iot.LogEvent)
+	Logs func(iot.LogEvent)
+	// Call performs a call out of a statement, within AWS's limits of time and size;
+	// nil fails each. It is used from the outbox only, as Apply is, which makes the
+	// effects of what was evaluated there durable.
+	Call    func(ctx context.Context, call iotsql.Call) (json.RawMessage, error)
+	Apply   func(ctx context.Context, effects ...iot.Effect) error
 	Now     func() time.Time
 	Log     *slog.Logger
 	Metrics prometheus.Registerer
@@ -68,6 +78,8 @@ type Engine struct {
 	byName  map[string]*compiled
 	current atomic.Pointer[inForce]
 	missing *counters // of the rules that messages named and that did not run
+	runs    sync.Pool // of *run
+	traces  traces
 }
 
 // inForce are the rules that messages meet. It does not change.
@@ -112,6 +124,14 @@ func (e *Engine) enforce() {
 	}
 	e.current.Store(set)
 }
+
+// match calls each for the rules whose filter matches a topic.
+func (e *Engine) match(name string, each func(*compiled)) {
+	e.current.Load().byFilter.Match(name, func(_ string, c *compiled) { each(c) })
+}
+
+// named returns a rule in force; nil when there is none of that name.
+func (e *Engine) named(name string) *compiled { return e.current.Load().byName[name] }
 
 // Create validates, stores and starts a rule. The error wraps [iot.ErrExists],
 // or says what is wrong with the rule: for its statement an

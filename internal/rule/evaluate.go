@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -18,73 +19,146 @@ import (
 // for a loop and ends in the dead-letter.
 const MaxHops = 8
 
-// run is one rule's evaluation of one message.
+// statementAction is what failures of a rule's statement are reported as.
+const statementAction = "SqlEvaluation"
+
+// run is the evaluation of one message: of one rule after the other. Runs are used
+// again.
 type run struct {
 	engine  *Engine
-	rule    *compiled
 	message *iot.Message
 	env     iotsql.Env
+	trace   string // the message's id in traces, logs and error actions; made when it is asked for
+	traceOf func() string
+	outside bool // from the outbox, where a rule may call out
+
+	rule    *compiled
 	output  []byte // what the statement selected, or the error action's document
 	failing bool   // the error action is running
+
+	watched  *iot.MessageTrace // nil when nobody looks
+	watchers []*listener
+}
+
+func (e *Engine) begin(m *iot.Message) *run {
+	r, ok := e.runs.Get().(*run)
+	if !ok {
+		r = &run{engine: e}
+		r.traceOf = r.traceID
+	}
+	r.message = m
+	r.env.Message, r.env.Account = m, e.cfg.Account
+	if m.Origin.Protocol == iot.ProtocolMQTT {
+		r.env.Trace = r.traceOf
+	}
+	return r
+}
+
+func (e *Engine) end(r *run) {
+	*r = run{engine: e, traceOf: r.traceOf}
+	e.runs.Put(r)
+}
+
+// traceID is the message's id in traces.
+func (r *run) traceID() string {
+	if r.trace == "" {
+		r.trace = uuid.NewString()
+	}
+	return r.trace
 }
 
 // Evaluate appends to dst the effects of every rule that matches a message or, of
 // one that names its rule, those of that rule, whatever its FROM says (AWS IoT
 // developer guide, Basic Ingest).
 func (e *Engine) Evaluate(dst []iot.Effect, m *iot.Message) []iot.Effect {
+	r := e.begin(m)
+	defer e.end(r)
+	r.watch()
 	if m.Rule != "" {
-		return e.evaluateNamed(dst, m)
+		dst = r.evaluateNamed(dst)
+	} else {
+		e.match(m.Topic, func(c *compiled) { dst = r.evaluate(dst, c) })
 	}
-	e.current.Load().byFilter.Match(m.Topic, func(_ string, c *compiled) {
-		dst = e.evaluate(dst, c, m)
-	})
+	r.publish()
 	return dst
 }
 
 // evaluateNamed evaluates the rule that a message names. When there is none in
 // force, nothing happens but that it is logged and counted.
-func (e *Engine) evaluateNamed(dst []iot.Effect, m *iot.Message) []iot.Effect {
-	c := e.current.Load().byName[m.Rule]
+func (r *run) evaluateNamed(dst []iot.Effect) []iot.Effect {
+	c := r.engine.named(r.message.Rule)
 	switch {
 	case c == nil:
-		e.notFound(m, "there is no rule of that name")
+		r.notFound("there is no rule of that name")
 		return dst
 	case c.rule.Disabled:
-		e.notFound(m, "the rule is disabled (aws iot enable-topic-rule --rule-name "+m.Rule+")")
+		r.notFound("the rule is disabled (aws iot enable-topic-rule --rule-name " + r.message.Rule + ")")
 		return dst
 	}
-	return e.evaluate(dst, c, m)
+	return r.evaluate(dst, c)
 }
 
-func (e *Engine) evaluate(dst []iot.Effect, c *compiled, m *iot.Message) []iot.Effect {
-	c.counters.matched.Add(1)
+// evaluate appends the effects of one rule.
+func (r *run) evaluate(dst []iot.Effect, c *compiled) []iot.Effect {
+	r.rule, r.output, r.failing = c, nil, false
+	if !r.outside {
+		c.counters.matched.Add(1)
+	}
+	r.traceRule()
 	if c.rule.Disabled {
-		c.skipped(e, m, "the rule is disabled (aws iot enable-topic-rule --rule-name "+c.rule.Name+")")
+		r.skipped("the rule is disabled (aws iot enable-topic-rule --rule-name " + c.rule.Name + ")")
 		return dst
 	}
-	logs := e.logsSuccess()
-	if logs {
-		c.logMatch(e, m)
+	if r.engine.logsSuccess() && !r.outside {
+		r.logMatch()
 	}
-	r := &run{engine: e, rule: c, message: m, env: iotsql.Env{Message: m, Account: e.cfg.Account}}
-	result, err := c.statement.Eval(&r.env)
+	if c.callsOut && !r.outside {
+		return r.later(dst)
+	}
+	result, err := r.statement()
 	if err != nil {
-		return r.fail(dst, []failure{{"SqlEvaluation", c.rule.SQL, fmt.Errorf("the statement: %w", err)}})
+		return r.fail(dst, []failure{statementFailure(c, err)})
 	}
 	if !result.Fired {
 		return dst
 	}
 	r.output = result.Payload
+	return r.act(dst)
+}
+
+// statement evaluates the rule's statement, with its steps when somebody looks.
+func (r *run) statement() (iotsql.Result, error) {
+	if r.watched == nil {
+		return r.rule.statement.Eval(&r.env)
+	}
+	began := time.Now()
+	explained, err := r.rule.statement.Explain(&r.env)
+	r.traced(func(t *iot.RuleTrace) {
+		t.Took = time.Since(began)
+		t.Variables, t.Where = explained.Variables, explained.Where
+		if t.Fired = explained.Fired; t.Fired {
+			output := iot.NewExcerpt(explained.Payload)
+			t.Output, t.Undefined = &output, explained.Undefined
+		}
+	})
+	return explained.Result, err
+}
+
+// act has every action of a rule that fired do its work.
+func (r *run) act(dst []iot.Effect) []iot.Effect {
+	c := r.rule
 	var failures []failure
 	for _, a := range c.actions {
+		began, had := r.clock(), len(dst)
 		next, err := a.apply(dst, r)
+		r.traceAction(a, next[min(had, len(next)):], began, err)
 		if err != nil {
 			failures = append(failures, failure{a.name(), a.target(), err})
 			continue
 		}
 		dst = next
-		if logs {
-			c.logExecution(e, m, a.name())
+		if r.engine.logsSuccess() {
+			r.logExecution(a.name())
 		}
 	}
 	if len(failures) < len(c.actions) || len(c.actions) == 0 {
@@ -102,17 +176,27 @@ type failure struct {
 	err            error
 }
 
+func statementFailure(c *compiled, err error) failure {
+	return failure{statementAction, c.rule.SQL, fmt.Errorf("the statement: %w", err)}
+}
+
 // fail counts and logs failures and hands them to the rule's error action. What
 // was refused for its contents is kept in the dead-letter; what a permission
 // refuses is not, as on AWS: the rule simply does not fire.
 func (r *run) fail(dst []iot.Effect, failures []failure) []iot.Effect {
 	for _, f := range failures {
-		r.rule.failed(r.engine, r.message, f)
+		r.failed(f)
 		if !errors.Is(f.err, errNoPermission) {
 			dst = append(dst, r.deadLetter(f))
 		}
 	}
-	if r.rule.errorAction == nil || r.failing {
+	return r.onError(dst, failures)
+}
+
+// onError hands failures to the rule's error action.
+func (r *run) onError(dst []iot.Effect, failures []failure) []iot.Effect {
+	act := r.rule.errorAction
+	if act == nil || r.failing {
 		return dst
 	}
 	document, err := json.Marshal(r.errorDocument(failures))
@@ -120,11 +204,12 @@ func (r *run) fail(dst []iot.Effect, failures []failure) []iot.Effect {
 		r.engine.cfg.Log.LogAttrs(context.Background(), slog.LevelError, "error document", slog.String("rule", r.rule.rule.Name), slog.Any("err", err))
 		return dst
 	}
-	onError := *r
-	onError.failing, onError.output = true, document
-	next, err := r.rule.errorAction.apply(dst, &onError)
+	r.failing, r.output = true, document
+	began, had := r.clock(), len(dst)
+	next, err := act.apply(dst, r)
+	r.traceAction(act, next[min(had, len(next)):], began, err)
 	if err != nil {
-		return onError.fail(dst, []failure{{r.rule.errorAction.name(), r.rule.errorAction.target(), err}})
+		return r.fail(dst, []failure{{act.name(), act.target(), err}})
 	}
 	return next
 }
@@ -156,7 +241,7 @@ func (r *run) errorDocument(failures []failure) any {
 		Payload  string   `json:"base64OriginalPayload"`
 		Failures []failed `json:"failures"`
 	}{
-		r.rule.rule.Name, r.message.Topic, uuid.NewString(), r.message.Origin.ClientID,
+		r.rule.rule.Name, r.message.Topic, r.traceID(), r.message.Origin.ClientID,
 		base64.StdEncoding.EncodeToString(r.message.Payload), list,
 	}
 }

@@ -1,7 +1,6 @@
 package rule
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,50 +17,72 @@ var errNoPermission = errors.New("the function may not be invoked")
 // function is evaluated here and now; any other is recorded in the outbox.
 type lambdaAction struct {
 	arn      string
-	function string
+	function string           // "" when the ARN is a template
+	template *iotsql.Template // of the ARN; nil when it is none
 }
 
-func compileLambda(e *Engine, _ *iotsql.Statement, config json.RawMessage) (action, error) {
+func compileLambda(b *builder, config json.RawMessage) (action, error) {
 	var c struct {
 		FunctionARN string `json:"functionArn"`
 	}
 	if err := decodeConfig(config, &c); err != nil {
 		return nil, err
 	}
-	resource, err := e.cfg.Account.Resource("lambda", c.FunctionARN)
+	a := &lambdaAction{arn: c.FunctionARN}
+	var err error
+	if strings.Contains(c.FunctionARN, "${") {
+		a.template, err = b.template("functionArn", c.FunctionARN)
+	} else {
+		a.function, err = b.engine.functionOf(c.FunctionARN)
+	}
+	return a, err
+}
+
+// functionOf returns the name of the function that an ARN is of.
+func (e *Engine) functionOf(arn string) (string, error) {
+	resource, err := e.cfg.Account.Resource("lambda", arn)
 	if err != nil {
-		return nil, fmt.Errorf("functionArn: %w: %w", err, iot.ErrInvalid)
+		return "", fmt.Errorf("functionArn: %w: %w", err, iot.ErrInvalid)
 	}
 	kind, name, _ := strings.Cut(resource, ":")
 	name, _, _ = strings.Cut(name, ":") // a version or alias
 	if kind != "function" || name == "" {
-		return nil, fmt.Errorf("functionArn %q names no function: %w", c.FunctionARN, iot.ErrInvalid)
+		return "", fmt.Errorf("functionArn %q names no function: %w", arn, iot.ErrInvalid)
 	}
-	return &lambdaAction{arn: c.FunctionARN, function: name}, nil
+	return name, nil
 }
 
 func (a *lambdaAction) name() string   { return "LambdaAction" }
 func (a *lambdaAction) target() string { return a.arn }
 
 func (a *lambdaAction) apply(dst []iot.Effect, r *run) ([]iot.Effect, error) {
+	function := a.function
+	if a.template != nil {
+		arn, err := r.expand("functionArn", a.template)
+		if err == nil {
+			function, err = r.engine.functionOf(arn)
+		}
+		if err != nil {
+			return dst, err
+		}
+	}
 	functions := r.engine.cfg.Functions
-	if err := functions.AllowRule(a.function, r.rule.arn); err != nil {
+	if err := functions.AllowRule(function, r.rule.arn); err != nil {
 		if errors.Is(err, iot.ErrDenied) {
 			err = fmt.Errorf("%w: %w", errNoPermission, err)
 		}
 		return dst, err
 	}
-	if functions.Inline(a.function) {
-		return functions.Evaluate(a.function, dst, r.output, r.message.Origin)
+	if functions.Inline(function) {
+		return functions.Evaluate(function, dst, r.output, r.message.Origin)
 	}
 	if !json.Valid(r.output) {
-		return dst, fmt.Errorf("the rule's output is not JSON, which %s needs (encode(*, 'base64') makes it so): %w", a.function, iot.ErrInvalid)
+		return dst, fmt.Errorf("the rule's output is not JSON, which %s needs (encode(*, 'base64') makes it so): %w", function, iot.ErrInvalid)
 	}
-	from := r.message.Origin
 	later := iot.AsyncInvocation{
-		Function: a.function, Rule: r.rule.rule.Name, Topic: r.message.Topic, ClientID: from.ClientID, Event: r.output,
+		Function: function, Rule: r.rule.rule.Name, Topic: r.message.Topic, ClientID: r.message.Origin.ClientID, Event: r.output,
 	}
-	entry, err := later.Enqueue(cmp.Or(from.ClientID, from.Device, from.Principal, r.message.Topic))
+	entry, err := later.Enqueue(r.sender())
 	if err != nil {
 		return dst, err
 	}

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"log/slog"
 
-	"github.com/google/uuid"
-
 	"github.com/fieldline-iot/fieldline/internal/iot"
 )
 
@@ -38,13 +36,13 @@ func (e *Engine) logsSuccess() bool {
 }
 
 // logMatch logs that a message met a rule's filter.
-func (c *compiled) logMatch(e *Engine, m *iot.Message) {
-	c.writeLog(e, m, logEntry{Level: "DEBUG", Status: "Success", Event: "RuleMatch"})
+func (r *run) logMatch() {
+	r.writeRuleLog(logEntry{Level: "DEBUG", Status: "Success", Event: "RuleMatch"})
 }
 
 // logExecution logs that an action did its work.
-func (c *compiled) logExecution(e *Engine, m *iot.Message, action string) {
-	c.writeLog(e, m, logEntry{Level: "DEBUG", Status: "Success", Event: "RuleExecution", Action: action})
+func (r *run) logExecution(action string) {
+	r.writeRuleLog(logEntry{Level: "DEBUG", Status: "Success", Event: "RuleExecution", Action: action})
 }
 
 // noRule is the log stream of the rules that are not there: devices choose their
@@ -52,10 +50,11 @@ func (c *compiled) logExecution(e *Engine, m *iot.Message, action string) {
 const noRule = "rule-not-found"
 
 // notFound logs and counts a message whose rule did not run.
-func (e *Engine) notFound(m *iot.Message, why string) {
+func (r *run) notFound(why string) {
+	e, m := r.engine, r.message
 	e.missing.failures.Add(1)
 	if e.cfg.Logs != nil {
-		e.writeLog(m, noRule, logEntry{Level: "ERROR", Status: "Failure", Event: "RuleNotFound", Rule: m.Rule, Details: why})
+		r.writeLog(noRule, logEntry{Level: "ERROR", Status: "Failure", Event: "RuleNotFound", Rule: m.Rule, Details: why})
 	}
 	if e.missing.first(m.Rule + why) {
 		e.cfg.Log.LogAttrs(context.Background(), slog.LevelWarn, "no rule for a message of Basic Ingest", slog.String("rule", m.Rule),
@@ -63,15 +62,17 @@ func (e *Engine) notFound(m *iot.Message, why string) {
 	}
 }
 
-// writeLog completes an entry and hands it on.
-func (c *compiled) writeLog(e *Engine, m *iot.Message, entry logEntry) {
-	entry.Rule = c.rule.Name
-	e.writeLog(m, c.rule.Name, entry)
+// writeRuleLog writes an entry about the rule that is being evaluated.
+func (r *run) writeRuleLog(entry logEntry) {
+	entry.Rule = r.rule.rule.Name
+	r.writeLog(entry.Rule, entry)
 }
 
-func (e *Engine) writeLog(m *iot.Message, stream string, entry logEntry) {
+// writeLog completes an entry and hands it on.
+func (r *run) writeLog(stream string, entry logEntry) {
+	e, m := r.engine, r.message
 	at := e.cfg.Now()
-	entry.Timestamp, entry.Trace, entry.Account = at.UTC().Format("2006-01-02 15:04:05.000"), uuid.NewString(), e.cfg.Account.ID
+	entry.Timestamp, entry.Trace, entry.Account = at.UTC().Format("2006-01-02 15:04:05.000"), r.traceID(), e.cfg.Account.ID
 	entry.Protocol, entry.Client, entry.Topic = m.Origin.Protocol, m.Origin.ClientID, m.Topic
 	entry.Principal = m.Origin.Principal
 	text, err := json.Marshal(entry)

@@ -17,20 +17,18 @@ type republishAction struct {
 	topic    *iotsql.Template
 	reserved bool // text names a topic below $, which it writes $$
 	qos      byte
+	headers  *headers // nil: no MQTT 5 properties
 }
 
-func compileRepublish(_ *Engine, s *iotsql.Statement, config json.RawMessage) (action, error) {
+func compileRepublish(b *builder, config json.RawMessage) (action, error) {
 	var c struct {
-		Topic   string          `json:"topic"`
-		QoS     json.Number     `json:"qos"`
-		RoleARN string          `json:"roleArn"`
-		Headers json.RawMessage `json:"headers"`
+		Topic   string         `json:"topic"`
+		QoS     json.Number    `json:"qos"`
+		RoleARN string         `json:"roleArn"`
+		Headers *headersConfig `json:"headers"`
 	}
 	if err := decodeConfig(config, &c); err != nil {
 		return nil, err
-	}
-	if c.Headers != nil {
-		return nil, fmt.Errorf("headers: %w", iot.ErrUnsupported)
 	}
 	if c.Topic == "" {
 		return nil, fmt.Errorf("topic is missing: %w", iot.ErrInvalid)
@@ -48,8 +46,13 @@ func compileRepublish(_ *Engine, s *iotsql.Statement, config json.RawMessage) (a
 		return nil, fmt.Errorf("qos is 0 or 1, not %s: %w", c.QoS, iot.ErrInvalid)
 	}
 	var err error
-	if a.topic, err = s.Template(c.Topic); err != nil {
-		return nil, fmt.Errorf("topic: %w", err)
+	if a.topic, err = b.template("topic", c.Topic); err != nil {
+		return nil, err
+	}
+	if c.Headers != nil {
+		if a.headers, err = b.headers(c.Headers); err != nil {
+			return nil, fmt.Errorf("headers: %w", err)
+		}
 	}
 	return a, nil
 }
@@ -77,8 +80,12 @@ func (a *republishAction) apply(dst []iot.Effect, r *run) ([]iot.Effect, error) 
 	if origin.Hops > MaxHops {
 		return dst, fmt.Errorf("the message has been republished %d times, which looks like a loop: %w", MaxHops, iot.ErrLimit)
 	}
-	rule, name := iot.BasicIngest(name)
-	return append(dst, &iot.Republish{Message: &iot.Message{
-		Topic: name, Rule: rule, Payload: r.output, QoS: a.qos, Origin: origin,
-	}}), nil
+	m := &iot.Message{Payload: r.output, QoS: a.qos, Origin: origin}
+	m.Rule, m.Topic = iot.BasicIngest(name)
+	if a.headers != nil {
+		if m.Properties, err = a.headers.expand(r); err != nil {
+			return dst, fmt.Errorf("headers: %w", err)
+		}
+	}
+	return append(dst, &iot.Republish{Message: m}), nil
 }

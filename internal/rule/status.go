@@ -48,27 +48,31 @@ func (c *counters) first(reason string) bool {
 }
 
 // skipped logs why a rule that matches does nothing.
-func (c *compiled) skipped(e *Engine, m *iot.Message, why string) {
-	if c.counters.first(why) {
-		e.cfg.Log.LogAttrs(context.Background(), slog.LevelInfo, "rule did not fire", slog.String("rule", c.rule.Name),
-			slog.String("topic", m.Topic), slog.String("client", m.Origin.ClientID), slog.String("reason", why))
+func (r *run) skipped(why string) {
+	if r.rule.counters.first(why) {
+		r.engine.cfg.Log.LogAttrs(context.Background(), slog.LevelInfo, "rule did not fire", slog.String("rule", r.rule.rule.Name),
+			slog.String("topic", r.message.Topic), slog.String("client", r.message.Origin.ClientID), slog.String("reason", why))
 	}
 }
 
-// failed counts and logs one failure.
-func (c *compiled) failed(e *Engine, m *iot.Message, f failure) {
-	c.counters.failures.Add(1)
+// failed counts, logs and traces one failure.
+func (r *run) failed(f failure) {
+	c := r.rule.counters
+	c.failures.Add(1)
 	reason := f.err.Error()
-	c.counters.mu.Lock()
-	c.counters.lastError = reason
-	c.counters.mu.Unlock()
-	if e.cfg.Logs != nil {
-		c.writeLog(e, m, logEntry{Level: "ERROR", Status: "Failure", Event: "RuleExecution", Action: f.action, Details: reason})
+	c.mu.Lock()
+	c.lastError = reason
+	c.mu.Unlock()
+	if f.action == statementAction {
+		r.traced(func(t *iot.RuleTrace) { t.Error = reason })
 	}
-	if c.counters.first(reason) {
-		e.cfg.Log.LogAttrs(context.Background(), slog.LevelWarn, "rule did not fire", slog.String("rule", c.rule.Name),
-			slog.String("action", f.action), slog.String("topic", m.Topic),
-			slog.String("client", m.Origin.ClientID), slog.String("reason", reason))
+	if r.engine.cfg.Logs != nil {
+		r.writeRuleLog(logEntry{Level: "ERROR", Status: "Failure", Event: "RuleExecution", Action: f.action, Details: reason})
+	}
+	if c.first(reason) {
+		r.engine.cfg.Log.LogAttrs(context.Background(), slog.LevelWarn, "rule did not fire", slog.String("rule", r.rule.rule.Name),
+			slog.String("action", f.action), slog.String("topic", r.message.Topic),
+			slog.String("client", r.message.Origin.ClientID), slog.String("reason", reason))
 	}
 }
 
@@ -94,7 +98,7 @@ func (e *Engine) status(c *compiled) iot.RuleStatus {
 	c.counters.mu.Unlock()
 	for i, a := range c.actions {
 		target := a.target()
-		if l, ok := a.(*lambdaAction); ok {
+		if l, ok := a.(*lambdaAction); ok && l.function != "" {
 			target = l.function
 			s.Permission = s.Permission && e.cfg.Functions.AllowRule(l.function, c.arn) == nil
 		}
@@ -107,9 +111,9 @@ func (e *Engine) status(c *compiled) iot.RuleStatus {
 // order.
 func (e *Engine) Matching(name string) []string {
 	var names []string
-	e.current.Load().byFilter.Match(name, func(rule string, c *compiled) {
+	e.match(name, func(c *compiled) {
 		if !c.rule.Disabled {
-			names = append(names, rule)
+			names = append(names, c.rule.Name)
 		}
 	})
 	sort.Strings(names)

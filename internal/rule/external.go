@@ -1,0 +1,133 @@
+package rule
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/fieldline-iot/fieldline/internal/iot"
+	"github.com/fieldline-iot/fieldline/internal/iotsql"
+)
+
+// external is what the actions have in common that are performed from the outbox:
+// their templates are expanded at once, and the request is recorded.
+type external struct {
+	kind     string // of the outbox action
+	action   string // as error actions name it
+	resource string // what it acts on, as the rule has it
+	number   int    // of the action in its rule
+	onError  bool
+}
+
+func (b *builder) external(kind, action, resource string) external {
+	return external{kind: kind, action: action, resource: resource, number: b.number, onError: b.onError}
+}
+
+func (x *external) name() string   { return x.action }
+func (x *external) target() string { return x.resource }
+
+// record appends the effect that has a request performed. What is recorded under
+// one key keeps its order.
+func (x *external) record(dst []iot.Effect, r *run, key string, request any) ([]iot.Effect, error) {
+	task := iot.Task{
+		Rule: r.rule.rule.Name, Action: x.action, Target: x.resource, Trace: r.traceID(), Error: x.onError, Message: r.message,
+	}
+	entry, err := task.Enqueue(x.kind, x.number, key, request)
+	if err != nil {
+		return dst, err
+	}
+	return append(dst, entry), nil
+}
+
+// sender is whose order actions keep that have no key of their own.
+func (r *run) sender() string {
+	from := &r.message.Origin
+	return cmp.Or(from.ClientID, from.Device, from.Principal, r.message.Topic)
+}
+
+// expand returns what a template gives, which may not be empty.
+func (r *run) expand(field string, t *iotsql.Template) (string, error) {
+	text, err := t.Expand(&r.env)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", field, err)
+	}
+	if text == "" {
+		return "", fmt.Errorf("%s: the template gives an empty text: %w", field, iot.ErrInvalid)
+	}
+	return text, nil
+}
+
+// outputText is the output for targets that take text only.
+func (r *run) outputText(action string) (string, error) {
+	if !utf8.Valid(r.output) {
+		return "", fmt.Errorf("the rule's output is not UTF-8, which %s takes only (encode(*, 'base64') makes it so): %w", action, iot.ErrInvalid)
+	}
+	return string(r.output), nil
+}
+
+// checkRole refuses what is no ARN of a role. Roles are stored and shown.
+func checkRole(arn string) error {
+	if arn == "" {
+		return fmt.Errorf("roleArn is missing: %w", iot.ErrInvalid)
+	}
+	if !strings.HasPrefix(arn, "arn:aws:iam::") || !strings.Contains(arn, ":role/") {
+		return fmt.Errorf("roleArn %q is not arn:aws:iam::ACCOUNT:role/NAME: %w", arn, iot.ErrInvalid)
+	}
+	return nil
+}
+
+// later records the whole rule, which calls out, to be evaluated from the outbox,
+// unless it can be told now that it does not fire.
+func (r *run) later(dst []iot.Effect) []iot.Effect {
+	c := r.rule
+	may, err := c.statement.MayFire(&r.env)
+	if err != nil {
+		return r.fail(dst, []failure{statementFailure(c, err)})
+	}
+	r.traced(func(t *iot.RuleTrace) { t.Later = may })
+	if !may {
+		return dst
+	}
+	task := iot.Task{Rule: c.rule.Name, Action: statementAction, Target: c.rule.SQL, Trace: r.traceID(), Message: r.message}
+	entry, err := task.Enqueue(iot.RuleOutbox, 0, r.sender(), nil)
+	if err != nil {
+		return r.fail(dst, []failure{statementFailure(c, err)})
+	}
+	return append(dst, entry)
+}
+
+// Perform evaluates a rule that calls out on the message of an outbox entry of
+// [iot.RuleOutbox], and applies its effects. What fails then goes the way of every
+// failure of a rule: only effects that could not be applied are an error.
+func (e *Engine) Perform(ctx context.Context, entry iot.OutboxEntry) error {
+	task, err := iot.ParseTask(entry.Body)
+	if err != nil {
+		return err
+	}
+	c := e.named(task.Rule)
+	if c == nil {
+		return fmt.Errorf("rule %q, which the message waited for, was deleted: %w", task.Rule, iot.ErrNotFound)
+	}
+	r := e.begin(task.Message)
+	defer e.end(r)
+	r.trace, r.outside = task.Trace, true
+	r.env.Call = func(call iotsql.Call) (json.RawMessage, error) { return e.call(ctx, call) }
+	defer func() { r.env.Call = nil }()
+	r.watch()
+	effects := r.evaluate(nil, c)
+	r.publish()
+	if len(effects) == 0 {
+		return nil
+	}
+	return e.cfg.Apply(ctx, effects...)
+}
+
+func (e *Engine) call(ctx context.Context, call iotsql.Call) (json.RawMessage, error) {
+	if e.cfg.Call == nil {
+		return nil, fmt.Errorf("%s cannot be called here: %w", call.Function, iot.ErrUnsupported)
+	}
+	return e.cfg.Call(ctx, call)
+}
