@@ -1,0 +1,98 @@
+package rule
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/fieldline-iot/fieldline/internal/iot"
+)
+
+func TestLastFailureGoesToTheErrorAction(t *testing.T) {
+	e := newEngine(t, functions{}, nil)
+	errorAction := anAction("sqs", `{"queueUrl":"http://errors/1/${topic(2)}",`+role+`}`)
+	rule := iot.Rule{Name: "R", SQL: "SELECT * FROM 'in/+'", Actions: []iot.Action{anAction("kinesis", `{"streamName":"s","partitionKey":"k",`+role+`}`)}, ErrorAction: &errorAction}
+	if err := e.Create(rule); err != nil {
+		t.Fatal(err)
+	}
+	recorded := e.Evaluate(nil, message("in/7", `{"a":1}`))[0].(*iot.Enqueue)
+	entry := iot.OutboxEntry{Lane: iot.LaneOf(recorded.Action, recorded.Key), Key: recorded.Key, Body: recorded.Body}
+	letter, effects := e.Bury(entry, 3, errors.New("the stream is gone"))
+	if letter.Rule != "R" || letter.Action != "KinesisAction s" || letter.Outbox != "kinesis/R/0" || letter.Key != "k" ||
+		letter.Topic != "in/7" || letter.Origin != "MyDevice001" || letter.Reason != "after 3 attempts: the stream is gone" {
+		t.Errorf("letter %+v", letter)
+	}
+	if len(effects) != 1 {
+		t.Fatalf("effects %+v", effects)
+	}
+	last := effects[0].(*iot.Enqueue)
+	task, err := iot.ParseTask(last.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var request iot.SendMessage
+	if err := json.Unmarshal(task.Request, &request); err != nil {
+		t.Fatal(err)
+	}
+	original, _ := iot.ParseTask(recorded.Body)
+	if last.Action != "sqs/R/1" || request.QueueURL != "http://errors/1/7" || !task.Error || task.Trace != original.Trace ||
+		!strings.Contains(request.Body, `"base64OriginalPayload":"eyJhIjoxfQ=="`) ||
+		!strings.Contains(request.Body, `"failures":[{"failedAction":"KinesisAction","failedResource":"s","errorMessage":"the stream is gone"}]`) {
+		t.Errorf("error action %s %+v %s", last.Action, task, request.Body)
+	}
+
+	// The error action's own end has no error action.
+	entry = iot.OutboxEntry{Lane: iot.LaneOf(last.Action, last.Key), Key: last.Key, Body: last.Body}
+	if letter, effects := e.Bury(entry, 1, errors.New("gone too")); len(effects) != 0 || letter.Action != "SqsAction http://errors/1/${topic(2)}" {
+		t.Errorf("letter %+v, effects %+v", letter, effects)
+	}
+	if err := e.Delete("R"); err != nil {
+		t.Fatal(err)
+	}
+	if letter, effects := e.Bury(entry, 1, errors.New("gone")); len(effects) != 0 || letter.Rule != "R" {
+		t.Errorf("without its rule: letter %+v, effects %+v", letter, effects)
+	}
+	if letter, _ := e.Bury(iot.OutboxEntry{Lane: iot.OutboxLane{Action: "lambda/F"}, Body: []byte("{")}, 1, errors.New("x")); letter.Action != "lambda/F" {
+		t.Errorf("of what is no task: %+v", letter)
+	}
+}
+
+func TestRefusedMessagesCanBeTriedAgain(t *testing.T) {
+	fails := true
+	e := newEngine(t, functions{evaluate: func(event []byte) (iot.Effect, error) {
+		if fails {
+			return nil, errors.New("not now")
+		}
+		return stores(event)
+	}}, nil)
+	queue := anAction("sqs", `{"queueUrl":"http://q/1/q",`+role+`}`)
+	rule := iot.Rule{Name: "R", SQL: "SELECT * FROM 'in/+' WHERE a = 1", Actions: []iot.Action{queue, lambdaTo("ProcessIoTData")}}
+	if err := e.Create(rule); err != nil {
+		t.Fatal(err)
+	}
+	letter := *e.Evaluate(nil, message("in/7", `{"a":1}`))[1].(*iot.DeadLetter)
+	if _, err := e.Again(letter); err == nil || !strings.Contains(err.Error(), "not now") {
+		t.Errorf("while it still fails: %v", err)
+	}
+	fails = false
+	effects, err := e.Again(letter)
+	if err != nil || len(effects) != 1 {
+		t.Fatalf("%+v, %v", effects, err)
+	}
+	if _, stored := effects[0].(*iot.PutReading); !stored {
+		t.Errorf("%+v, which is not what had failed", effects[0])
+	}
+	for name, change := range map[string]func(*iot.DeadLetter){
+		"no rule":            func(l *iot.DeadLetter) { l.Rule = "" },
+		"a rule that is not": func(l *iot.DeadLetter) { l.Rule = "X" },
+		"another action":     func(l *iot.DeadLetter) { l.Action = "S3Action b" },
+		"another payload":    func(l *iot.DeadLetter) { l.Body = []byte(`{"a":2}`) },
+	} {
+		l := letter
+		change(&l)
+		if _, err := e.Again(l); !errors.Is(err, iot.ErrConflict) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
