@@ -36,8 +36,11 @@ const maxIndex = 1 << 40
 
 func (n *call) eval(st *state) value {
 	base := len(st.args)
-	for _, arg := range n.args {
+	for i, arg := range n.args {
 		v := arg.eval(st)
+		if i == 0 && n.fn.rescues {
+			v = st.rescued(v)
+		}
 		st.args = append(st.args, v)
 	}
 	args := st.args[base:]

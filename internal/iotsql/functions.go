@@ -8,6 +8,8 @@ type function struct {
 	name     string // in lower case
 	min, max int    // arguments; with any other number the call is Undefined
 	newer    bool   // needs 2016-03-23
+	calls    bool   // out of the process
+	rescues  bool   // from a call out that fails in the first argument
 	// eval gets as many arguments as min and max allow. It must not keep args.
 	eval func(st *state, args []value) value
 }
@@ -15,13 +17,18 @@ type function struct {
 // unlimited is the max of functions that take any number of arguments.
 const unlimited = -1
 
+// functionTables are the functions by theme.
+func functionTables() [][]function {
+	return [][]function{
+		contextFunctions(), numericFunctions(), doubleFunctions(), textFunctions(), hashFunctions(),
+		encodingFunctions(), collectionFunctions(), externalFunctions(),
+	}
+}
+
 // lookup finds a function by its name in any case.
 func lookup(name string) (function, bool) {
 	name = strings.ToLower(name)
-	for _, table := range [...][]function{
-		contextFunctions(), numericFunctions(), doubleFunctions(), textFunctions(),
-		hashFunctions(), encodingFunctions(), collectionFunctions(),
-	} {
+	for _, table := range functionTables() {
 		for _, f := range table {
 			if f.name == name {
 				return f, true
@@ -32,14 +39,13 @@ func lookup(name string) (function, bool) {
 }
 
 // unsupported reports whether AWS has a function of that name that is refused
-// here: those that call out of the process, and those that need Java's regular
-// expressions, its time patterns, or an id that messages do not have.
+// here: some that call out of the process, and those that need Java's regular
+// expressions or its time patterns.
 func unsupported(name string) bool {
 	switch strings.ToLower(name) {
-	case "aws_lambda", "get_dynamodb", "get_thing_shadow", "get_secret",
-		"get_registry_data", "machinelearning_predict",
+	case "get_thing_shadow", "get_secret", "machinelearning_predict",
 		"regexp_matches", "regexp_replace", "regexp_substr",
-		"parse_time", "time_to_epoch", "traceid":
+		"parse_time", "time_to_epoch":
 		return true
 	}
 	return false

@@ -6,7 +6,7 @@ import "github.com/cockroachdb/apd/v3"
 func collectionFunctions() []function {
 	return []function{
 		{name: "get", min: 2, max: 2, eval: get},
-		{name: "get_or_default", min: 1, max: 2, eval: getOrDefault},
+		{name: "get_or_default", min: 1, max: 2, rescues: true, eval: getOrDefault},
 		{name: "isnull", min: 1, max: 1, eval: func(_ *state, args []value) value {
 			return boolean(args[0].kind == kindNull)
 		}},

@@ -29,6 +29,7 @@ func contextFunctions() []function {
 			source := st.env.Message.Origin.Source
 			return textOr(source.String(), source.IsValid())
 		}},
+		{name: "traceid", eval: traceID},
 		{name: "newuuid", eval: newUUID},
 		{name: "sql_version", eval: func(st *state, _ []value) value { return text(st.version) }},
 		{name: "get_mqtt_property", min: 1, max: 1, eval: mqttProperty},
@@ -57,6 +58,15 @@ func topicName(st *state, args []value) value {
 		}
 	}
 	return value{}
+}
+
+// traceID is the id of the message's trace; senders outside MQTT have none.
+func traceID(st *state, _ []value) value {
+	if st.env.Trace == nil || st.env.Message.Origin.Protocol == iot.ProtocolHTTP {
+		return value{}
+	}
+	id := st.env.Trace()
+	return textOr(id, id != "")
 }
 
 func newUUID(st *state, _ []value) value {

@@ -70,6 +70,11 @@ func decode(st *state, args []value) value {
 	if !isJSON(out) {
 		return text(out)
 	}
-	start := skipSpace(out, 0)
-	return readValue(out[start:skipValue(out, start)])
+	return readDocument(out)
+}
+
+// readDocument is the value of a whole JSON document.
+func readDocument(s string) value {
+	start := skipSpace(s, 0)
+	return readValue(s[start:skipValue(s, start)])
 }

@@ -264,10 +264,7 @@ func TestContextOfOtherMessages(t *testing.T) {
 // there once, and none is refused as well.
 func TestFunctionTables(t *testing.T) {
 	seen := map[string]bool{}
-	for _, table := range [][]function{
-		contextFunctions(), numericFunctions(), doubleFunctions(), textFunctions(),
-		hashFunctions(), encodingFunctions(), collectionFunctions(),
-	} {
+	for _, table := range functionTables() {
 		for _, f := range table {
 			if f.name != strings.ToLower(f.name) || seen[f.name] || unsupported(f.name) || f.eval == nil {
 				t.Errorf("%s is in the tables wrongly", f.name)

@@ -47,9 +47,14 @@ func (p *parser) number() node {
 
 func (p *parser) reference() node {
 	slot := p.variable(p.tok.text)
-	if slot < 0 {
+	switch {
+	case slot < 0:
 		p.want("a variable that SET has assigned before")
+		return &literal{}
+	case p.noCalls && p.lets[slot].calls != "":
+		p.fail(p.tok.at, noCallsWanted, p.tok.text+", which calls "+p.lets[slot].calls+"()")
 	}
+	p.needs = p.needs.and(p.lets[slot].needs).and(needs{lets: 1 << slot})
 	t := p.take()
 	return &reference{at: at(t.at), name: t.text, slot: slot}
 }
@@ -157,6 +162,8 @@ func (p *parser) call() node {
 	if fn.name == "decode" && p.err == nil {
 		p.checkDecode(n)
 	}
+	p.checkExternal(n, name.at)
+	p.checkFixed(n)
 	return n
 }
 

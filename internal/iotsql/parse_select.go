@@ -18,7 +18,8 @@ func (p *parser) statement() *Statement {
 	if p.takeWord("FROM") {
 		s.filter = p.filter()
 	}
-	p.condition(&s.query)
+	s.whereNeeds = p.needing(func() { p.condition(&s.query) })
+	s.needs = p.needs
 	if p.tok.kind != tokenEnd {
 		p.want("the end of the statement")
 	}
@@ -44,7 +45,9 @@ func (p *parser) set() {
 		}
 		p.take()
 		p.expectSymbol("=")
-		p.lets = append(p.lets, variable{name: name.text, expr: p.expression()})
+		v := variable{name: name.text}
+		v.needs = p.needing(func() { v.expr = p.expression() })
+		p.lets = append(p.lets, v)
 		if !p.takeSymbol(",") {
 			return
 		}

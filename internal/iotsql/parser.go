@@ -22,9 +22,12 @@ type parser struct {
 	src     string
 	tok     token // the next one, not taken yet
 	err     *SyntaxError
-	depth   int // of maxNesting
-	selects int // nested SELECTs whose rows are in scope
-	nodes   int // made so far: what a row of a nested SELECT costs
+	depth   int      // of maxNesting
+	selects int      // nested SELECTs whose rows are in scope
+	nodes   int      // made so far: what a row of a nested SELECT costs
+	needs   needs    // of what was read so far
+	called  []string // functions that call out, in lower case
+	noCalls bool     // whether such functions are refused
 }
 
 func newProgram(version string) (*program, error) {

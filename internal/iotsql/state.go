@@ -25,6 +25,7 @@ type program struct {
 type variable struct {
 	name string // with its @, as it is first written
 	expr node
+	needs
 }
 
 // row is one element that a nested SELECT is at.
@@ -37,16 +38,17 @@ type row struct {
 type state struct {
 	*program
 	env     *Env
-	payload string  // the message's bytes
-	read    bool    // whether the payload has been looked at; json and fields are set
-	json    bool    // whether the payload is JSON
-	fields  []value // the payload's members that roots names, in their order
-	vars    []value // of lets; those not assigned yet are missing
-	rows    []row   // nested SELECTs, innermost last
-	args    []value // of calls under way, as a stack
-	out     []byte  // scratch for the result
-	left    int     // of the budget
-	err     error   // why the rule fails; values mean nothing once it is set
+	payload string            // the message's bytes
+	read    bool              // whether the payload has been looked at; json and fields are set
+	json    bool              // whether the payload is JSON
+	fields  []value           // the payload's members that roots names, in their order
+	vars    []value           // of lets; those not assigned yet are missing
+	rows    []row             // nested SELECTs, innermost last
+	args    []value           // of calls under way, as a stack
+	calls   map[string]string // of functions that call out once, their arguments
+	out     []byte            // scratch for the result
+	left    int               // of the budget
+	err     error             // why the rule fails; values mean nothing once it is set
 }
 
 func (p *program) start(env *Env) *state {
@@ -96,11 +98,16 @@ func (st *state) spend(units int) bool {
 // spendBytes takes what reading or making n bytes costs.
 func (st *state) spendBytes(n int) bool { return st.spend(1 + n>>4) }
 
-// assign evaluates SET. AWS bounds each value and all of them by 128 KiB of JSON.
-func (st *state) assign() {
+// assign evaluates those variables of SET that wanted has, as bits of their places.
+// AWS bounds each value and all of them by 128 KiB of JSON.
+func (st *state) assign(wanted uint16) {
 	const limit = 128 << 10
 	total := 0
 	for i := range st.lets {
+		if wanted&(1<<i) == 0 {
+			st.vars = append(st.vars, value{})
+			continue
+		}
 		v := st.lets[i].expr.eval(st)
 		st.out = st.appendJSON(st.out[:0], v)
 		if total += len(st.out); total > limit {

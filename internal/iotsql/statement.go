@@ -11,7 +11,8 @@ import (
 type Statement struct {
 	*program
 	query
-	filter string
+	filter            string
+	needs, whereNeeds needs
 }
 
 // Parse reads a statement in the given version of the language: "2015-10-08",
@@ -35,7 +36,9 @@ func Parse(sql string, version string) (*Statement, error) {
 // as it may be in rules that only Basic Ingest reaches.
 func (s *Statement) Filter() string { return s.filter }
 
-// Env is what a statement is evaluated against.
+// Env is what a statement and its templates are evaluated against: one message for
+// one rule. With a Call it remembers what was called, so that a call with the same
+// arguments is made once; then only one goroutine may use it at a time.
 type Env struct {
 	Message *iot.Message  // never nil
 	Account iot.Account   // what accountid() reports
@@ -46,6 +49,7 @@ type Env struct {
 	// Call performs a call out of the process and returns its result as JSON; nil
 	// JSON is Undefined, and an error fails the rule. A nil Call fails every call.
 	Call func(Call) (json.RawMessage, error)
+	made map[string]outcome // by function and arguments
 }
 
 // Result is what a statement made of a message.
@@ -62,7 +66,7 @@ type Result struct {
 func (s *Statement) Eval(env *Env) (Result, error) {
 	st := s.start(env)
 	defer st.finish()
-	st.assign()
+	st.assign(everything)
 	if fired := s.fires(st); !fired || st.err != nil {
 		return Result{}, st.err
 	}

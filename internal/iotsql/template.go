@@ -10,6 +10,7 @@ import (
 type Template struct {
 	*program
 	parts []part
+	needs needs
 }
 
 // part is literal text followed by an expression, nil after the last text.
@@ -26,30 +27,47 @@ func ParseTemplate(text, version string) (*Template, error) {
 	if err != nil {
 		return nil, err
 	}
-	return parseTemplate(prog, text)
+	return parseTemplate(prog, text, false)
 }
 
 // Template reads a substitution template of the statement's version, whose
 // expressions see the statement's SET variables too.
 func (s *Statement) Template(text string) (*Template, error) {
-	return parseTemplate(&program{
+	return parseTemplate(s.shared(), text, false)
+}
+
+// ErrorTemplate is Template for an error action, in which nothing may call out of
+// the process: such functions, and variables whose values need them, are refused.
+func (s *Statement) ErrorTemplate(text string) (*Template, error) {
+	return parseTemplate(s.shared(), text, true)
+}
+
+// shared is a program that knows the statement's variables.
+func (s *Statement) shared() *program {
+	return &program{
 		version: s.version,
 		old:     s.old,
 		roots:   slices.Clone(s.roots), // the variables' expressions know their places
 		lets:    s.lets,
-	}, text)
+	}
 }
 
-func parseTemplate(prog *program, text string) (*Template, error) {
+func parseTemplate(prog *program, text string, noCalls bool) (*Template, error) {
 	t := &Template{program: prog}
+	p := newParser(prog, text, len(text))
+	p.noCalls = noCalls
+	if err := p.result(); err != nil {
+		return nil, err
+	}
 	from := 0
 	for {
 		i := strings.Index(text[from:], "${")
 		if i < 0 {
 			t.parts = append(t.parts, part{text: text[from:]})
+			t.needs = p.needs
 			return t, nil
 		}
-		p := newParser(prog, text, from+i+len("${"))
+		p.move(from + i + len("${"))
 		expr := p.argument()
 		if !p.tok.is("}") {
 			p.want(`"}"`)
@@ -71,7 +89,7 @@ func (t *Template) Expand(env *Env) (string, error) {
 	}
 	st := t.start(env)
 	defer st.finish()
-	st.assign()
+	st.assign(t.needs.lets)
 	out := st.out[:0]
 	for _, part := range t.parts {
 		out = append(out, part.text...)
@@ -81,5 +99,8 @@ func (t *Template) Expand(env *Env) (string, error) {
 		}
 	}
 	st.out = out
-	return string(out), st.err
+	if st.err != nil {
+		return "", st.err
+	}
+	return string(out), nil
 }

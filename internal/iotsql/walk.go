@@ -1,0 +1,81 @@
+package iotsql
+
+// walk visits n and, where visit returns true, its parts in the order in which
+// they are written.
+func walk(n node, visit func(node) bool) {
+	if !visit(n) {
+		return
+	}
+	for _, part := range parts(n) {
+		walk(part, visit)
+	}
+}
+
+// parts are the expressions that n is made of, in the order in which they are
+// written.
+func parts(n node) []node {
+	switch n := n.(type) {
+	case *path:
+		return []node{n.base}
+	case *index:
+		return []node{n.base, n.i}
+	case *call:
+		return n.args
+	case *cast:
+		return []node{n.x}
+	case *negation:
+		return []node{n.x}
+	case *not:
+		return []node{n.x}
+	case *binary:
+		return []node{n.left, n.right}
+	case *in:
+		if n.list != nil {
+			return []node{n.x, n.list}
+		}
+		return append([]node{n.x}, n.values...)
+	case *like:
+		return []node{n.x, n.pattern}
+	case *between:
+		return []node{n.x, n.low, n.high}
+	case *isNull:
+		return []node{n.x}
+	case *exists:
+		return []node{n.rows}
+	case *choice:
+		return n.parts()
+	case *arrayLiteral:
+		return n.elems
+	case *objectLiteral:
+		return n.elems
+	case *subquery:
+		return n.parts()
+	}
+	return nil // literals, names and *
+}
+
+func (n *choice) parts() []node {
+	all := []node{n.x}
+	for _, w := range n.whens {
+		all = append(all, w.match, w.result)
+	}
+	if n.other != nil {
+		all = append(all, n.other)
+	}
+	return all
+}
+
+func (n *subquery) parts() []node {
+	var all []node
+	if n.value != nil {
+		all = append(all, n.value)
+	}
+	for i := range n.items {
+		all = append(all, n.items[i].expr)
+	}
+	all = append(all, n.source)
+	if n.where != nil {
+		all = append(all, n.where)
+	}
+	return all
+}
