@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
 )
@@ -61,4 +63,38 @@ func fromPlain(document any, depth int) (v Value, ok bool) {
 		return Map(members), true
 	}
 	return Null(), true
+}
+
+// AppendPlain appends the value as plain JSON, the inverse of [FromJSON]: numbers
+// are numbers, sets are arrays, and binary is a string of base64. The members of
+// maps come in the order of their names.
+func (v Value) AppendPlain(dst []byte) []byte {
+	switch v.kind {
+	case KindNumber:
+		return append(dst, v.text...)
+	case KindBool:
+		return appendBool(dst, v.truth)
+	case KindNull:
+		return append(dst, "null"...)
+	case KindMap:
+		dst = append(dst, '{')
+		for i, name := range slices.Sorted(maps.Keys(v.items)) {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = append(appendQuoted(dst, name), ':')
+			dst = v.items[name].AppendPlain(dst)
+		}
+		return append(dst, '}')
+	case KindString, KindBinary:
+		return v.appendScalar(dst)
+	}
+	dst = append(dst, '[') // a list or a set
+	for i, e := range v.elems {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = e.AppendPlain(dst)
+	}
+	return append(dst, ']')
 }

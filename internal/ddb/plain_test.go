@@ -31,3 +31,18 @@ func TestFromJSON(t *testing.T) {
 		}
 	}
 }
+
+func TestAppendPlain(t *testing.T) {
+	set, err := Set(String("b"), String("a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := Number("1.50")
+	if err != nil {
+		t.Fatal(err)
+	}
+	item := Map(Item{"s": set, "n": n, "b": Binary([]byte{0xff}), "l": List(Null(), Bool(true), String("\"x")), "m": Map(Item{})})
+	if got := string(item.AppendPlain(nil)); got != `{"b":"/w==","l":[null,true,"\"x"],"m":{},"n":1.5,"s":["a","b"]}` {
+		t.Errorf("got %s", got)
+	}
+}

@@ -114,8 +114,9 @@ func (e *Engine) Perform(ctx context.Context, entry iot.OutboxEntry) error {
 	r := e.begin(task.Message)
 	defer e.end(r)
 	r.trace, r.outside = task.Trace, true
-	r.env.Call = func(call iotsql.Call) (json.RawMessage, error) { return e.call(ctx, call) }
-	defer func() { r.env.Call = nil }()
+	if e.cfg.Call != nil {
+		r.env.Call = func(call iotsql.Call) (json.RawMessage, error) { return e.cfg.Call(ctx, c.arn, call) }
+	}
 	r.watch()
 	effects := r.evaluate(nil, c)
 	r.publish()
@@ -123,11 +124,4 @@ func (e *Engine) Perform(ctx context.Context, entry iot.OutboxEntry) error {
 		return nil
 	}
 	return e.cfg.Apply(ctx, effects...)
-}
-
-func (e *Engine) call(ctx context.Context, call iotsql.Call) (json.RawMessage, error) {
-	if e.cfg.Call == nil {
-		return nil, fmt.Errorf("%s cannot be called here: %w", call.Function, iot.ErrUnsupported)
-	}
-	return e.cfg.Call(ctx, call)
 }

@@ -146,14 +146,16 @@ func (s *Server) buildAuthority() (err error) {
 
 func (s *Server) buildRules() (err error) {
 	s.rules, err = rule.New(rule.Config{
-		Account: s.cfg.Account, Store: s.store, Functions: s.functions, Logs: s.logGroups.Write, Log: s.log, Metrics: s.metrics,
+		Account: s.cfg.Account, Store: s.store, Functions: s.functions, Logs: s.logGroups.Write, Call: s.call,
+		Apply: func(ctx context.Context, effects ...iot.Effect) error { return s.ingest.Apply(ctx, effects...) },
+		Log:   s.log, Metrics: s.metrics,
 	})
 	if err != nil {
 		return err
 	}
 	s.dispatcher, err = outbox.New(outbox.Config{
 		Store:      s.store,
-		Performers: map[string]outbox.Performer{iot.LambdaOutbox: s.functions.Perform},
+		Performers: map[string]outbox.Performer{iot.LambdaOutbox: s.functions.Perform, iot.RuleOutbox: s.rules.Perform},
 		Retries:    map[string]outbox.Retry{iot.LambdaOutbox: s.functions.Retry},
 		Log:        s.log, Metrics: s.metrics,
 	})

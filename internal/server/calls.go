@@ -1,0 +1,143 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/fieldline-iot/fieldline/internal/ddb"
+	"github.com/fieldline-iot/fieldline/internal/iot"
+	"github.com/fieldline-iot/fieldline/internal/iotsql"
+)
+
+// AWS's limits of what a rule's statement calls.
+const (
+	lambdaPatience = 2 * time.Second // of aws_lambda
+	maxCalledItem  = 8 << 10         // bytes of get_dynamodb's item
+)
+
+// call performs a call out of a rule's statement.
+func (s *Server) call(ctx context.Context, ruleARN string, c iotsql.Call) (json.RawMessage, error) {
+	switch c.Function {
+	case "aws_lambda":
+		return s.callLambda(ctx, ruleARN, c.Args)
+	case "get_dynamodb", "get_registry_data":
+		return s.look(c)
+	}
+	return nil, fmt.Errorf("%s(): %w", c.Function, iot.ErrUnsupported)
+}
+
+// look performs a call that only reads.
+func (s *Server) look(c iotsql.Call) (json.RawMessage, error) {
+	texts, err := callTexts(c)
+	if err != nil {
+		return nil, err
+	}
+	if c.Function == "get_registry_data" {
+		return s.registryData(texts[0], texts[1])
+	}
+	return s.tableItem(texts, c.Args)
+}
+
+// callTexts are a call's arguments that are Strings; those of others are "".
+func callTexts(c iotsql.Call) ([]string, error) {
+	texts := make([]string, len(c.Args))
+	for i, arg := range c.Args {
+		if len(arg) > 0 && arg[0] == '"' {
+			if err := json.Unmarshal(arg, &texts[i]); err != nil {
+				return nil, fmt.Errorf("%s: argument %d: %w: %w", c.Function, i+1, err, iot.ErrInvalid)
+			}
+		}
+	}
+	return texts, nil
+}
+
+// callLambda invokes a function, which must let the rule invoke it.
+func (s *Server) callLambda(ctx context.Context, ruleARN string, args []json.RawMessage) (json.RawMessage, error) {
+	var arn string
+	if err := json.Unmarshal(args[0], &arn); err != nil {
+		return nil, fmt.Errorf("the ARN %s is no String: %w", args[0], iot.ErrInvalid)
+	}
+	resource, err := s.cfg.Account.Resource("lambda", arn)
+	if err != nil {
+		return nil, err
+	}
+	name, ok := strings.CutPrefix(resource, "function:")
+	name, _, _ = strings.Cut(name, ":") // a version or alias
+	if !ok || name == "" {
+		return nil, fmt.Errorf("%s is no ARN of a function: %w", arn, iot.ErrInvalid)
+	}
+	if err := s.functions.AllowRule(name, ruleARN); err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithTimeout(ctx, lambdaPatience)
+	defer stop()
+	answer, err := s.functions.Invoke(ctx, iot.Invocation{Function: name, Event: args[1]})
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return nil, fmt.Errorf("%s did not answer within %s: %w", name, lambdaPatience, iot.ErrLimit)
+	case err != nil:
+		return nil, err
+	case answer.Error != "":
+		return nil, fmt.Errorf("%s failed: %s", name, answer.Payload)
+	}
+	return answer.Payload, nil
+}
+
+// tableItem is the item that get_dynamodb(table, key, value[, key, value], role)
+// asks for, as plain JSON; nil when there is none.
+func (s *Server) tableItem(texts []string, args []json.RawMessage) (json.RawMessage, error) {
+	key := make(ddb.Item, 2)
+	for i := 1; i+1 < len(args)-1; i += 2 {
+		value, err := ddb.FromJSON(args[i+1])
+		if err != nil {
+			return nil, fmt.Errorf("the value of %s: %w", texts[i], err)
+		}
+		key[texts[i]] = value
+	}
+	in := ddb.GetItemInput{ConsistentRead: true}
+	in.TableName, in.Key = texts[0], key
+	found, err := s.tables.GetItem(&in)
+	if err != nil || found.Item == nil {
+		return nil, err
+	}
+	item := ddb.Map(found.Item).AppendPlain(nil)
+	if len(item) > maxCalledItem {
+		return nil, fmt.Errorf("the item of table %s has %d bytes, at most %d may be used: %w", texts[0], len(item), maxCalledItem, iot.ErrLimit)
+	}
+	return item, nil
+}
+
+// registryData is what the registry knows of a thing; nil when it has none of that
+// name. Things are in no groups, for there are none.
+func (s *Server) registryData(operation, thing string) (json.RawMessage, error) {
+	t, err := s.store.Thing(thing)
+	if errors.Is(err, iot.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	switch operation {
+	case "DescribeThing":
+		attributes := t.Attributes
+		if attributes == nil {
+			attributes = map[string]string{}
+		}
+		return json.Marshal(struct {
+			ClientID   string            `json:"defaultClientId"`
+			Name       string            `json:"thingName"`
+			ID         string            `json:"thingId"`
+			ARN        string            `json:"thingArn"`
+			Type       string            `json:"thingTypeName,omitempty"`
+			Attributes map[string]string `json:"attributes"`
+			Version    int64             `json:"version"`
+		}{t.Name, t.Name, t.ID, s.cfg.Account.ARN("iot", "thing/"+t.Name), t.Type, attributes, t.Version})
+	case "ListThingGroupsForThing":
+		return json.RawMessage(`{"thingGroups":[]}`), nil
+	}
+	return nil, fmt.Errorf("get_registry_data(%q): %w", operation, iot.ErrUnsupported)
+}
