@@ -46,6 +46,7 @@ type state struct {
 	vars     []value        // of lets; those not assigned yet are missing
 	rows     []row          // nested SELECTs, innermost last
 	args     []value        // of calls under way, as a stack
+	keys     []string       // of objects that are being written, as a stack
 	out      []byte         // scratch for the result
 	left     int            // of the budget
 	err      error          // why the rule fails; values mean nothing once it is set
@@ -82,12 +83,13 @@ func (st *state) finish() {
 	clear(st.vars[:cap(st.vars)])
 	clear(st.rows[:cap(st.rows)])
 	clear(st.args[:cap(st.args)])
+	clear(st.keys[:cap(st.keys)])
 	if cap(st.out) > 64<<10 {
 		st.out = nil
 	}
 	*st = state{
 		program: st.program, fields: st.fields, slots: st.slots, vars: st.vars[:0],
-		rows: st.rows[:0], args: st.args[:0], out: st.out[:0],
+		rows: st.rows[:0], args: st.args[:0], keys: st.keys[:0], out: st.out[:0],
 	}
 	st.states.Put(st)
 }

@@ -100,10 +100,6 @@ func (s *Statement) renderItems(st *state) Result {
 	if s.passthrough() {
 		return Result{Payload: st.env.Message.Payload, Passthrough: true}
 	}
-	if s.flat {
-		st.out = s.appendItems(st, st.out[:0])
-	} else {
-		st.out = st.appendJSON(st.out[:0], s.project(st))
-	}
+	st.out, _ = s.appendRow(st, st.out[:0]) // a row of items is never Undefined
 	return Result{Payload: bytes.Clone(st.out)}
 }
