@@ -35,16 +35,17 @@ func (e *Engine) Evaluate(dst []iot.Effect, m *iot.Message) []iot.Effect {
 	if m.Rule != "" {
 		return e.evaluateNamed(dst, m)
 	}
-	e.current.Load().byFilter.Match(m.Topic, func(_ string, c *compiled) {
+	var few [8]*compiled // so that it need not be allocated
+	for _, c := range e.current.match(few[:0], m.Topic) {
 		dst = e.evaluate(dst, c, m)
-	})
+	}
 	return dst
 }
 
 // evaluateNamed evaluates the rule that a message names. When there is none in
 // force, nothing happens but that it is logged and counted.
 func (e *Engine) evaluateNamed(dst []iot.Effect, m *iot.Message) []iot.Effect {
-	c := e.current.Load().byName[m.Rule]
+	c := e.current.named(m.Rule)
 	switch {
 	case c == nil:
 		e.notFound(m, "there is no rule of that name")

@@ -107,11 +107,11 @@ func (e *Engine) status(c *compiled) iot.RuleStatus {
 // order.
 func (e *Engine) Matching(name string) []string {
 	var names []string
-	e.current.Load().byFilter.Match(name, func(rule string, c *compiled) {
+	for _, c := range e.current.match(nil, name) {
 		if !c.rule.Disabled {
-			names = append(names, rule)
+			names = append(names, c.rule.Name)
 		}
-	})
+	}
 	sort.Strings(names)
 	return names
 }
