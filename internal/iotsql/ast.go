@@ -165,6 +165,8 @@ type query struct {
 	// flat says that items can be written one after another: each has one key of
 	// its own, and none is *.
 	flat bool
+	// enriched says that the first item is a bare *, and the others are flat.
+	enriched bool
 }
 
 // item is one thing selected. The payload's members, when expr is a bare *, have

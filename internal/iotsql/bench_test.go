@@ -19,12 +19,17 @@ func kilobyte() []byte {
 	return []byte(b.String())
 }
 
-func benchmark(b *testing.B, sql string) {
+// reading is what the guide's device sends.
+func reading() []byte {
+	return []byte(`{"device_id": "MyDevice001", "temperature": 36.6, "humidity": 55.21, "ts": 1700000000}`)
+}
+
+func benchmark(b *testing.B, payload []byte, sql string) {
 	s, err := Parse(sql, "2016-03-23")
 	if err != nil {
 		b.Fatal(err)
 	}
-	env := &Env{Message: &iot.Message{Topic: "sensor/data", Payload: kilobyte()}}
+	env := &Env{Message: &iot.Message{Topic: "sensor/data", Payload: payload}}
 	b.ReportAllocs()
 	for b.Loop() {
 		if got, err := s.Eval(env); err != nil || !got.Fired {
@@ -34,18 +39,31 @@ func benchmark(b *testing.B, sql string) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "messages/s")
 }
 
-func BenchmarkPassthrough(b *testing.B) { benchmark(b, "SELECT * FROM 'sensor/data'") }
+func BenchmarkPassthrough(b *testing.B) { benchmark(b, reading(), "SELECT * FROM 'sensor/data'") }
 
 func BenchmarkFilter(b *testing.B) {
-	benchmark(b, "SELECT * FROM 'sensor/data' WHERE temperature > 30")
+	benchmark(b, reading(), "SELECT * FROM 'sensor/data' WHERE temperature > 30")
+}
+
+func BenchmarkFilterKilobyte(b *testing.B) {
+	benchmark(b, kilobyte(), "SELECT * FROM 'sensor/data' WHERE temperature > 30")
 }
 
 func BenchmarkProjection(b *testing.B) {
-	benchmark(b, "SELECT device_id, temperature * 9 / 5 + 32 AS fahrenheit, timestamp() AS at FROM 'sensor/data'")
+	benchmark(b, reading(), "SELECT device_id, temperature, ts FROM 'sensor/data'")
+}
+
+func BenchmarkArithmetic(b *testing.B) {
+	benchmark(b, kilobyte(), "SELECT device_id, temperature * 9 / 5 + 32 AS fahrenheit, timestamp() AS at FROM 'sensor/data'")
 }
 
 func BenchmarkEnrich(b *testing.B) {
-	benchmark(b, "SELECT *, topic(2) AS kind FROM 'sensor/data'")
+	benchmark(b, kilobyte(), "SELECT *, topic(2) AS kind FROM 'sensor/data'")
+}
+
+func BenchmarkRows(b *testing.B) {
+	benchmark(b, []byte(`{"samples":[{"n":"a","v":1.5,"u":"C"},{"n":"b","v":2.5,"u":"C"},{"n":"c","v":3.5,"u":"F"},{"n":"d","v":4.5,"u":"F"}]}`),
+		"SELECT (SELECT n AS name, v * 2 AS twice FROM samples WHERE v > 2) AS rows FROM 'sensor/data'")
 }
 
 // TestFilterAllocatesNothing holds the promise that a rule which looks at one field

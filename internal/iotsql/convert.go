@@ -1,6 +1,7 @@
 package iotsql
 
 import (
+	"math/bits"
 	"unicode/utf8"
 
 	"github.com/cockroachdb/apd/v3"
@@ -57,9 +58,16 @@ func (st *state) appendJSON(dst []byte, v value) []byte {
 			return append(dst, "true"...)
 		}
 		return append(dst, "false"...)
-	case kindArray:
-		return st.appendArray(dst, v)
-	case kindObject:
+	case kindArray, kindObject:
+		if v.text != "" {
+			if st.spendBytes(len(v.text)) {
+				dst, _ = st.appendRaw(dst, v.text, 0)
+			}
+			return dst
+		}
+		if v.kind == kindArray {
+			return st.appendArray(dst, v)
+		}
 		return st.appendObject(dst, v)
 	}
 	return append(dst, "null"...)
@@ -106,6 +114,13 @@ func appendQuoted(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	start := 0
 	for i := 0; i < len(s); {
+		if i+8 <= len(s) {
+			w := word(s, i)
+			if n := min(ordinary(w), bits.TrailingZeros64(w&highBits)/8); n > 0 {
+				i += n
+				continue
+			}
+		}
 		c := s[i]
 		if c >= ' ' && c != '"' && c != '\\' && c < utf8.RuneSelf {
 			i++

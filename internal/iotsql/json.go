@@ -1,9 +1,9 @@
 package iotsql
 
 import (
+	"math/bits"
 	"strconv"
 	"strings"
-	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -13,15 +13,12 @@ const maxDepth = 512
 
 // isJSON reports whether s is one JSON document (RFC 8259) in valid UTF-8.
 func isJSON(s string) bool {
-	if !utf8.ValidString(s) {
-		return false
-	}
 	i := checkValue(s, skipSpace(s, 0), maxDepth)
 	return i >= 0 && skipSpace(s, i) == len(s)
 }
 
 func skipSpace(s string, i int) int {
-	for i < len(s) && (s[i] == ' ' || s[i] == '\n' || s[i] == '\r' || s[i] == '\t') {
+	for i < len(s) && s[i] <= ' ' && (s[i] == ' ' || s[i] == '\n' || s[i] == '\r' || s[i] == '\t') {
 		i++
 	}
 	return i
@@ -29,54 +26,67 @@ func skipSpace(s string, i int) int {
 
 // checkValue returns where the value at s[i] ends, or -1 when it is not JSON.
 func checkValue(s string, i, depth int) int {
-	if i < 0 || i >= len(s) {
+	if i >= len(s) {
 		return -1
 	}
-	switch c := s[i]; {
-	case c == '"':
-		return checkString(s, i)
-	case c == '{' || c == '[':
-		return checkContainer(s, i, depth)
-	case c == '-' || isDigit(c):
-		return checkNumber(s, i)
+	switch c := s[i]; c {
+	case '"':
+		end, _ := checkString(s, i)
+		return end
+	case '{':
+		return checkObject(s, i, depth, nil)
+	case '[':
+		return checkArray(s, i, depth)
+	case 't':
+		return checkWord(s, i, "true")
+	case 'f':
+		return checkWord(s, i, "false")
+	case 'n':
+		return checkWord(s, i, "null")
 	}
-	for _, word := range [...]string{"true", "false", "null"} {
-		if strings.HasPrefix(s[i:], word) {
-			return i + len(word)
-		}
-	}
-	return -1
+	return checkNumber(s, i)
 }
 
-func checkContainer(s string, i, depth int) int {
-	if depth == 0 {
+func checkWord(s string, i int, word string) int {
+	if !strings.HasPrefix(s[i:], word) {
 		return -1
 	}
-	keyed, closing := s[i] == '{', s[i]+2 // ']' and '}' follow their openings by two
+	return i + len(word)
+}
+
+// checkObject also hands its members to the reader of a payload, unless that is
+// nil.
+func checkObject(s string, i, depth int, reader *state) int {
 	i = skipSpace(s, i+1)
-	if i < len(s) && s[i] == closing {
+	if depth == 0 || i >= len(s) {
+		return -1
+	}
+	if s[i] == '}' {
 		return i + 1
 	}
 	for {
-		if keyed {
-			if i >= len(s) || s[i] != '"' {
-				return -1
-			}
-			if i = checkString(s, i); i < 0 {
-				return -1
-			}
-			if i = skipSpace(s, i); i >= len(s) || s[i] != ':' {
-				return -1
-			}
-			i = skipSpace(s, i+1)
-		}
-		if i = checkValue(s, i, depth-1); i < 0 {
+		if i >= len(s) || s[i] != '"' {
 			return -1
+		}
+		end, escaped := checkString(s, i)
+		if end < 0 {
+			return -1
+		}
+		key := s[i:end]
+		if i = skipSpace(s, end); i >= len(s) || s[i] != ':' {
+			return -1
+		}
+		start := skipSpace(s, i+1)
+		if i = checkValue(s, start, depth-1); i < 0 {
+			return -1
+		}
+		if reader != nil {
+			reader.take(key, escaped, s[start:i])
 		}
 		if i = skipSpace(s, i); i >= len(s) {
 			return -1
 		}
-		if s[i] == closing {
+		if s[i] == '}' {
 			return i + 1
 		}
 		if s[i] != ',' {
@@ -86,20 +96,64 @@ func checkContainer(s string, i, depth int) int {
 	}
 }
 
-func checkString(s string, i int) int {
-	for i++; i < len(s); i++ {
+func checkArray(s string, i, depth int) int {
+	i = skipSpace(s, i+1)
+	if depth == 0 || i >= len(s) {
+		return -1
+	}
+	if s[i] == ']' {
+		return i + 1
+	}
+	for {
+		if i = checkValue(s, i, depth-1); i < 0 {
+			return -1
+		}
+		if i = skipSpace(s, i); i >= len(s) {
+			return -1
+		}
+		if s[i] == ']' {
+			return i + 1
+		}
+		if s[i] != ',' {
+			return -1
+		}
+		i = skipSpace(s, i+1)
+	}
+}
+
+// checkString also says whether the string has escapes.
+func checkString(s string, i int) (end int, escaped bool) {
+	i++
+	start := i
+	wide := uint64(0) // its high bits: whether a byte may not be ASCII
+	for {
+		if i+8 <= len(s) {
+			w := word(s, i)
+			wide |= w
+			n := ordinary(w)
+			if i += n; n == 8 {
+				continue
+			}
+		} else if i >= len(s) {
+			return -1, false
+		}
 		switch c := s[i]; {
 		case c == '"':
-			return i + 1
-		case c < ' ':
-			return -1
-		case c == '\\':
-			if i = checkEscape(s, i+1); i < 0 {
-				return -1
+			if wide&highBits != 0 && !utf8.ValidString(s[start:i]) {
+				return -1, false
 			}
+			return i + 1, escaped
+		case c == '\\':
+			escaped = true
+			if i = checkEscape(s, i+1); i < 0 {
+				return -1, false
+			}
+		case c < ' ':
+			return -1, false
 		}
+		wide |= uint64(s[i])
+		i++
 	}
-	return -1
 }
 
 // checkEscape returns the last byte of the escape whose letter is s[i], or -1.
@@ -128,144 +182,57 @@ func checkNumber(s string, i int) int {
 	if s[i] == '-' {
 		i++
 	}
-	n := countDigits(s[i:])
-	if n == 0 || n > 1 && s[i] == '0' {
+	first := i
+	i = skipDigits(s, i)
+	if i == first || i > first+1 && s[first] == '0' {
 		return -1
 	}
-	i += n
 	if i < len(s) && s[i] == '.' {
-		if n = countDigits(s[i+1:]); n == 0 {
+		first = i + 1
+		if i = skipDigits(s, first); i == first {
 			return -1
 		}
-		i += 1 + n
 	}
-	if i < len(s) && (s[i] == 'e' || s[i] == 'E') {
+	if i < len(s) && s[i]|0x20 == 'e' {
 		i++
 		if i < len(s) && (s[i] == '+' || s[i] == '-') {
 			i++
 		}
-		if n = countDigits(s[i:]); n == 0 {
+		first = i
+		if i = skipDigits(s, first); i == first {
 			return -1
 		}
-		i += n
 	}
 	return i
 }
 
-// From here on the text is known to be JSON.
-
-// skipValue returns where the value at s[i] ends.
-func skipValue(s string, i int) int {
-	switch s[i] {
-	case '"':
-		return skipString(s, i)
-	case '{', '[':
-		for depth := 0; ; {
-			switch s[i] {
-			case '"':
-				i = skipString(s, i)
-				continue
-			case '{', '[':
-				depth++
-			case '}', ']':
-				depth--
-			}
-			i++
-			if depth == 0 {
-				return i
-			}
-		}
-	}
-	for i < len(s) && s[i] > ' ' && s[i] != ',' && s[i] != ']' && s[i] != '}' {
+func skipDigits(s string, i int) int {
+	for i < len(s) && s[i]-'0' <= 9 {
 		i++
 	}
 	return i
 }
 
-func skipString(s string, i int) int {
-	for i++; ; i++ {
-		switch s[i] {
-		case '"':
-			return i + 1
-		case '\\':
-			i++
-		}
-	}
+const (
+	eachByte = 0x0101010101010101
+	highBits = 0x80 * eachByte
+)
+
+// word is the eight bytes at s[i], the first as the lowest.
+func word(s string, i int) uint64 {
+	s = s[i : i+8] // one check of the bounds, and one load
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 }
 
-// readValue returns the value that is written as s, without spaces around it.
-// Arrays and objects are not taken apart yet.
-func readValue(s string) value {
-	switch s[0] {
-	case '"':
-		return text(unquote(s))
-	case '{':
-		return value{kind: kindObject, text: s}
-	case '[':
-		return value{kind: kindArray, text: s}
-	case 't', 'f':
-		return boolean(s[0] == 't')
-	case 'n':
-		return value{kind: kindNull}
-	}
-	return numericOr(parseNumber(s))
-}
-
-// unquote returns what a JSON string means; without escapes it is part of s.
-func unquote(s string) string {
-	s = s[1 : len(s)-1]
-	i := strings.IndexByte(s, '\\')
-	if i < 0 {
-		return s
-	}
-	out := append(make([]byte, 0, len(s)), s[:i]...)
-	for i < len(s) {
-		if s[i] != '\\' {
-			out = append(out, s[i])
-			i++
-			continue
-		}
-		if s[i+1] == 'u' {
-			r, size := unquoteRune(s[i:])
-			out = utf8.AppendRune(out, r)
-			i += size
-			continue
-		}
-		out = append(out, unescape(s[i+1]))
-		i += 2
-	}
-	return string(out)
-}
-
-func unescape(c byte) byte {
-	switch c {
-	case 'b':
-		return '\b'
-	case 'f':
-		return '\f'
-	case 'n':
-		return '\n'
-	case 'r':
-		return '\r'
-	case 't':
-		return '\t'
-	}
-	return c // a quote, a backslash or a slash
-}
-
-// unquoteRune reads \uXXXX, or two of them that are a surrogate pair; half a pair
-// is U+FFFD.
-func unquoteRune(s string) (r rune, size int) {
-	r, _ = hex4(s, 2)
-	if !utf16.IsSurrogate(r) {
-		return r, 6
-	}
-	if strings.HasPrefix(s[6:], `\u`) {
-		if low, ok := hex4(s, 8); ok {
-			if pair := utf16.DecodeRune(r, low); pair != utf8.RuneError {
-				return pair, 12
-			}
-		}
-	}
-	return utf8.RuneError, 6
+// ordinary is how many bytes of a word, from the first on, mean themselves in a
+// JSON string: they are no quote, backslash or control character.
+func ordinary(w uint64) int {
+	quote, backslash := w^'"'*eachByte, w^'\\'*eachByte
+	// x - n&^x has the high bit of a byte set where that byte is less than n, and
+	// perhaps of bytes after one that is.
+	special := (quote - eachByte) &^ quote
+	special |= (backslash - eachByte) &^ backslash
+	special |= (w - ' '*eachByte) &^ w
+	return bits.TrailingZeros64(special&highBits) / 8
 }

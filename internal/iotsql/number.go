@@ -289,6 +289,9 @@ func float64Pow10(n int32) float64 {
 // appendExact writes every digit, with an exponent where a plain form would pad
 // with zeros: the canonical string of Java's BigDecimal, without its plus sign.
 func (n number) appendExact(dst []byte) []byte {
+	if n.exp == 0 && n.big == nil {
+		return strconv.AppendInt(dst, n.coef, 10)
+	}
 	var scratch [maxDigits + 1]byte
 	digits := scratch[:0]
 	if n.big != nil {
@@ -337,8 +340,8 @@ func appendPlain(dst, digits []byte, scale int) []byte {
 // back as the same float64: how 2016-03-23 renders numbers (spec 2).
 func (n number) appendDouble(dst []byte) []byte {
 	n = n.normal()
-	if n.exponent() == 0 {
-		return n.appendExact(dst)
+	if n.exponent() == 0 || n.big == nil && n.exp < 0 && n.exp >= -22 && magnitude(n.coef) < 1e15 {
+		return n.appendExact(dst) // a float64 keeps fifteen digits, and these are the shortest text
 	}
 	f := n.float()
 	if size := math.Abs(f); size >= 1e-6 && size < 1e21 {

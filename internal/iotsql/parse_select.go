@@ -111,6 +111,8 @@ func (p *parser) selected(q *query) {
 		}
 	}
 	q.flat = flat(q.items)
+	beside := q.items[1:]
+	q.enriched = q.items[0].star() && flat(beside) && len(beside) > 0 && len(beside) <= maxOverlay
 }
 
 // valueKeyword tells the keyword VALUE from a field of that name, by what follows

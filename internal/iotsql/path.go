@@ -13,7 +13,7 @@ func members(s string) iter.Seq2[string, string] {
 			if s[i] == ',' {
 				i = skipSpace(s, i+1)
 			}
-			end := skipString(s, i)
+			end, _ := skipString(s, i)
 			key := s[i:end]
 			start := skipSpace(s, skipSpace(s, end)+1) // past the colon
 			i = skipValue(s, start)

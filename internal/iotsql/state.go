@@ -37,24 +37,27 @@ type row struct {
 // state is one evaluation under way.
 type state struct {
 	*program
-	env     *Env
-	payload string            // the message's bytes
-	read    bool              // whether the payload has been looked at; json and fields are set
-	json    bool              // whether the payload is JSON
-	fields  []value           // the payload's members that roots names, in their order
-	vars    []value           // of lets; those not assigned yet are missing
-	rows    []row             // nested SELECTs, innermost last
-	args    []value           // of calls under way, as a stack
-	calls   map[string]string // of functions that call out once, their arguments
-	out     []byte            // scratch for the result
-	left    int               // of the budget
-	err     error             // why the rule fails; values mean nothing once it is set
+	env      *Env
+	payload  string            // the message's bytes
+	read     bool              // whether the payload has been looked at; json and fields are set
+	json     bool              // whether the payload is JSON
+	document string            // that JSON, without spaces around it
+	fields   []value           // the payload's members that roots names, in their order
+	slots    map[string]int    // the places of roots, when they are many; else nil
+	vars     []value           // of lets; those not assigned yet are missing
+	rows     []row             // nested SELECTs, innermost last
+	args     []value           // of calls under way, as a stack
+	calls    map[string]string // of functions that call out once, their arguments
+	keys     []string          // of objects that are being written, as a stack
+	out      []byte            // scratch for the result
+	left     int               // of the budget
+	err      error             // why the rule fails; values mean nothing once it is set
 }
 
 func (p *program) start(env *Env) *state {
 	st, ok := p.states.Get().(*state)
 	if !ok {
-		st = &state{program: p, fields: make([]value, len(p.roots))}
+		st = p.newState()
 	}
 	st.env, st.left = env, budget
 	// The message does not change while it is evaluated, and no value outlives the
@@ -64,18 +67,31 @@ func (p *program) start(env *Env) *state {
 	return st
 }
 
+func (p *program) newState() *state {
+	const many = 16 // names that are faster found in a map than one by one
+	st := &state{program: p, fields: make([]value, len(p.roots))}
+	if len(p.roots) > many {
+		st.slots = make(map[string]int, len(p.roots))
+		for slot, name := range p.roots {
+			st.slots[name] = slot
+		}
+	}
+	return st
+}
+
 // finish gives back the state, keeping its capacity but nothing of the message.
 func (st *state) finish() {
 	clear(st.fields)
 	clear(st.vars[:cap(st.vars)])
 	clear(st.rows[:cap(st.rows)])
 	clear(st.args[:cap(st.args)])
+	clear(st.keys[:cap(st.keys)])
 	if cap(st.out) > 64<<10 {
 		st.out = nil
 	}
 	*st = state{
-		program: st.program, fields: st.fields, vars: st.vars[:0],
-		rows: st.rows[:0], args: st.args[:0], out: st.out[:0],
+		program: st.program, fields: st.fields, slots: st.slots, vars: st.vars[:0],
+		rows: st.rows[:0], args: st.args[:0], keys: st.keys[:0], out: st.out[:0],
 	}
 	st.states.Put(st)
 }
@@ -117,24 +133,45 @@ func (st *state) assign(wanted uint16) {
 	}
 }
 
-// look reads what the statement wants of the payload, once.
+// look reads what the statement wants of the payload, once: one pass checks that it
+// is JSON and picks the members that the statement names.
 func (st *state) look() {
 	if st.read {
 		return
 	}
 	st.read = true
-	if st.json = isJSON(st.payload); !st.json {
+	s := st.payload
+	start := skipSpace(s, 0)
+	end := -1
+	if start < len(s) && s[start] == '{' {
+		end = checkObject(s, start, maxDepth, st)
+	} else {
+		end = checkValue(s, start, maxDepth)
+	}
+	if end < 0 || skipSpace(s, end) != len(s) {
+		clear(st.fields) // those before the mistake do not count
 		return
 	}
-	i := skipSpace(st.payload, 0)
-	if st.payload[i] != '{' {
+	st.json, st.document = true, s[start:end]
+}
+
+// take keeps a member of the payload that the statement names; of one that is
+// there twice the last counts.
+func (st *state) take(quoted string, escaped bool, raw string) {
+	key := quoted[1 : len(quoted)-1]
+	if escaped {
+		key = unquote(quoted)
+	}
+	if st.slots != nil {
+		if slot, ok := st.slots[key]; ok {
+			st.fields[slot] = readValue(raw)
+		}
 		return
 	}
-	for key, raw := range members(st.payload[i:]) {
-		for slot, name := range st.roots {
-			if sameKey(key, name) {
-				st.fields[slot] = readValue(raw)
-			}
+	for slot, name := range st.roots {
+		if name == key {
+			st.fields[slot] = readValue(raw)
+			return
 		}
 	}
 }
@@ -145,8 +182,7 @@ func (st *state) payloadValue() value {
 	st.look()
 	v := binaryPayload(st.payload)
 	if st.json {
-		start := skipSpace(st.payload, 0)
-		v = readValue(st.payload[start:skipValue(st.payload, start)])
+		v = readValue(st.document)
 	}
 	v.whole = true
 	return v

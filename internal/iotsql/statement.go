@@ -64,6 +64,9 @@ type Result struct {
 // the rule fails on this message: the step budget or a limit of SET is exceeded
 // ([iot.ErrLimit]).
 func (s *Statement) Eval(env *Env) (Result, error) {
+	if s.where == nil && s.passthrough() && len(s.lets) == 0 {
+		return Result{Fired: true, Payload: env.Message.Payload, Passthrough: true}, nil
+	}
 	st := s.start(env)
 	defer st.finish()
 	st.assign(everything)
@@ -94,14 +97,13 @@ func (s *Statement) render(st *state) Result {
 	return Result{Payload: bytes.Clone(st.out)}
 }
 
+// passthrough is whether the statement selects * and nothing else.
+func (s *Statement) passthrough() bool { return len(s.items) == 1 && s.items[0].star() }
+
 func (s *Statement) renderItems(st *state) Result {
-	if len(s.items) == 1 && s.items[0].star() {
+	if s.passthrough() {
 		return Result{Payload: st.env.Message.Payload, Passthrough: true}
 	}
-	if s.flat {
-		st.out = s.appendItems(st, st.out[:0])
-	} else {
-		st.out = st.appendJSON(st.out[:0], s.project(st))
-	}
+	st.out, _ = s.appendRow(st, st.out[:0]) // a row of items is never Undefined
 	return Result{Payload: bytes.Clone(st.out)}
 }

@@ -21,7 +21,7 @@ func (e *Engine) Bury(entry iot.OutboxEntry, attempts int, err error) (iot.DeadL
 	}
 	letter.Rule, letter.Action = task.Rule, task.Action+" "+task.Target
 	letter.Topic, letter.Origin = task.Message.Topic, task.Message.Origin.ClientID
-	c := e.named(task.Rule)
+	c := e.current.named(task.Rule)
 	if c == nil {
 		return letter, nil
 	}
@@ -38,7 +38,7 @@ func (e *Engine) Bury(entry iot.OutboxEntry, attempts int, err error) (iot.DeadL
 // payload. The error says why it cannot be, and wraps [iot.ErrConflict] when the
 // rule has changed so that there is nothing to try.
 func (e *Engine) Again(letter iot.DeadLetter) ([]iot.Effect, error) {
-	c := e.named(letter.Rule)
+	c := e.current.named(letter.Rule)
 	switch {
 	case letter.Rule == "":
 		return nil, fmt.Errorf("no rule refused it, so there is none to try again: %w", iot.ErrConflict)

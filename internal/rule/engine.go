@@ -7,8 +7,8 @@
 // performs the one and has the other evaluated ([Engine.Perform]). Adding a kind of
 // action is one file with its compile function and one line in actions.
 //
-// Messages are evaluated on their readers' goroutines, concurrently, against an
-// immutable set of compiled rules; changing a rule replaces the set. Semantics
+// Messages are evaluated on their readers' goroutines, concurrently; each meets the
+// old or the new version of a rule that is being changed. Semantics
 // follow the AWS IoT developer guide: a rule whose statement fails, whose
 // function refuses or whose permission is missing does nothing to other rules.
 package rule
@@ -19,16 +19,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
 	"github.com/fieldline-iot/fieldline/internal/iotsql"
-	"github.com/fieldline-iot/fieldline/internal/topic"
 )
 
 // Store keeps rules.
@@ -76,16 +73,10 @@ type Engine struct {
 
 	mu      sync.Mutex // held while rules change
 	byName  map[string]*compiled
-	current atomic.Pointer[inForce]
+	current *inForce
 	missing *counters // of the rules that messages named and that did not run
 	runs    sync.Pool // of *run
 	traces  traces
-}
-
-// inForce are the rules that messages meet. It does not change.
-type inForce struct {
-	byFilter *topic.Tree[string, *compiled]
-	byName   map[string]*compiled
 }
 
 // New loads and compiles the stored rules. A stored rule that no longer compiles
@@ -97,7 +88,7 @@ func New(cfg Config) (*Engine, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	e := &Engine{cfg: cfg, byName: make(map[string]*compiled), missing: newCounters()}
+	e := &Engine{cfg: cfg, byName: make(map[string]*compiled), current: newInForce(), missing: newCounters()}
 	rules, err := cfg.Store.Rules()
 	if err != nil {
 		return nil, fmt.Errorf("loading rules: %w", err)
@@ -108,30 +99,10 @@ func New(cfg Config) (*Engine, error) {
 			return nil, fmt.Errorf("stored rule %q: %w", r.Name, err)
 		}
 		e.byName[r.Name] = c
+		e.current.change(nil, c)
 	}
-	e.enforce()
 	return e, registerMetrics(cfg.Metrics, e)
 }
-
-// enforce replaces the set of rules in force by those of byName. A message meets
-// the one or the other, never part of a change.
-func (e *Engine) enforce() {
-	set := &inForce{byFilter: topic.NewTree[string, *compiled](true), byName: maps.Clone(e.byName)}
-	for name, c := range e.byName {
-		if c.filter() != "" { // without FROM, only Basic Ingest reaches it
-			set.byFilter.Set(c.filter(), name, c)
-		}
-	}
-	e.current.Store(set)
-}
-
-// match calls each for the rules whose filter matches a topic.
-func (e *Engine) match(name string, each func(*compiled)) {
-	e.current.Load().byFilter.Match(name, func(_ string, c *compiled) { each(c) })
-}
-
-// named returns a rule in force; nil when there is none of that name.
-func (e *Engine) named(name string) *compiled { return e.current.Load().byName[name] }
 
 // Create validates, stores and starts a rule. The error wraps [iot.ErrExists],
 // or says what is wrong with the rule: for its statement an
@@ -179,11 +150,12 @@ func (e *Engine) put(r iot.Rule) error {
 	if err := e.cfg.Store.PutRule(c.rule); err != nil {
 		return fmt.Errorf("storing rule %q: %w", r.Name, err)
 	}
-	if old := e.byName[r.Name]; old != nil {
+	old := e.byName[r.Name]
+	if old != nil {
 		c.counters = old.counters
 	}
 	e.byName[r.Name] = c
-	e.enforce()
+	e.current.change(old, c)
 	e.cfg.Log.Info("rule in force", "rule", r.Name, "sql", r.SQL, "enabled", !r.Disabled)
 	return nil
 }
@@ -192,14 +164,15 @@ func (e *Engine) put(r iot.Rule) error {
 func (e *Engine) Delete(name string) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.byName[name] == nil {
+	old := e.byName[name]
+	if old == nil {
 		return nil
 	}
 	if err := e.cfg.Store.DeleteRule(name); err != nil && !errors.Is(err, iot.ErrNotFound) {
 		return fmt.Errorf("rule %q: %w", name, err)
 	}
 	delete(e.byName, name)
-	e.enforce()
+	e.current.change(old, nil)
 	e.cfg.Log.Info("rule deleted", "rule", name)
 	return nil
 }

@@ -77,7 +77,10 @@ func (e *Engine) Evaluate(dst []iot.Effect, m *iot.Message) []iot.Effect {
 	if m.Rule != "" {
 		dst = r.evaluateNamed(dst)
 	} else {
-		e.match(m.Topic, func(c *compiled) { dst = r.evaluate(dst, c) })
+		var few [8]*compiled // so that it need not be allocated
+		for _, c := range e.current.match(few[:0], m.Topic) {
+			dst = r.evaluate(dst, c)
+		}
 	}
 	r.publish()
 	return dst
@@ -86,7 +89,7 @@ func (e *Engine) Evaluate(dst []iot.Effect, m *iot.Message) []iot.Effect {
 // evaluateNamed evaluates the rule that a message names. When there is none in
 // force, nothing happens but that it is logged and counted.
 func (r *run) evaluateNamed(dst []iot.Effect) []iot.Effect {
-	c := r.engine.named(r.message.Rule)
+	c := r.engine.current.named(r.message.Rule)
 	switch {
 	case c == nil:
 		r.notFound("there is no rule of that name")

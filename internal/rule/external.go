@@ -107,7 +107,7 @@ func (e *Engine) Perform(ctx context.Context, entry iot.OutboxEntry) error {
 	if err != nil {
 		return err
 	}
-	c := e.named(task.Rule)
+	c := e.current.named(task.Rule)
 	if c == nil {
 		return fmt.Errorf("rule %q, which the message waited for, was deleted: %w", task.Rule, iot.ErrNotFound)
 	}

@@ -111,11 +111,11 @@ func (e *Engine) status(c *compiled) iot.RuleStatus {
 // order.
 func (e *Engine) Matching(name string) []string {
 	var names []string
-	e.match(name, func(c *compiled) {
+	for _, c := range e.current.match(nil, name) {
 		if !c.rule.Disabled {
 			names = append(names, c.rule.Name)
 		}
-	})
+	}
 	sort.Strings(names)
 	return names
 }

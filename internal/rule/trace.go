@@ -123,7 +123,7 @@ func (e *Engine) meets(rule string, m *iot.Message) bool {
 	if m.Rule != "" {
 		return m.Rule == rule
 	}
-	c := e.named(rule)
+	c := e.current.named(rule)
 	return c != nil && c.filter() != "" && topic.MatchRule(c.filter(), m.Topic)
 }
 

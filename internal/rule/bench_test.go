@@ -1,0 +1,65 @@
+package rule
+
+import (
+	"fmt"
+	"strconv"
+	"testing"
+
+	"github.com/fieldline-iot/fieldline/internal/iot"
+)
+
+// rules is an engine of n rules that each filter one device's topic.
+func rules(b *testing.B, n int) *Engine {
+	e, err := New(Config{Account: account, Store: memory{}, Functions: functions{evaluate: stores}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for i := range n {
+		err := e.Create(iot.Rule{
+			Name: "rule" + strconv.Itoa(i), SQLVersion: "2016-03-23", Actions: []iot.Action{lambdaTo("ProcessIoTData")},
+			SQL: fmt.Sprintf("SELECT * FROM 'site/%d/+/data' WHERE temperature > 30", i),
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	return e
+}
+
+// BenchmarkEvaluateRules is a message that matches one rule of so many. The same
+// means that it is always the same rule, and each that all rules take turns, whose
+// memory the processor's caches do not hold then.
+func BenchmarkEvaluateRules(b *testing.B) {
+	for _, n := range []int{10, 100, 1000, 10000} {
+		e := rules(b, n)
+		var messages []*iot.Message
+		for i := range n {
+			messages = append(messages, message(fmt.Sprintf("site/%d/line/data", i),
+				`{"device_id": "MyDevice001", "temperature": 36.6, "humidity": 55.21, "ts": 1700000000}`))
+		}
+		run := func(b *testing.B, messages []*iot.Message) {
+			b.ReportAllocs()
+			var effects []iot.Effect
+			for i := 0; b.Loop(); i++ {
+				if effects = e.Evaluate(effects[:0], messages[i%len(messages)]); len(effects) != 1 {
+					b.Fatal(effects)
+				}
+			}
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "messages/s")
+		}
+		b.Run(fmt.Sprintf("same/%d", n), func(b *testing.B) { run(b, messages[:1]) })
+		b.Run(fmt.Sprintf("each/%d", n), func(b *testing.B) { run(b, messages) })
+	}
+}
+
+// BenchmarkCreateRules is what creating one of so many rules costs, without storing it.
+func BenchmarkCreateRules(b *testing.B) {
+	for _, n := range []int{10, 1000, 10000} {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			for b.Loop() {
+				rules(b, n)
+			}
+			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*n), "µs/rule")
+		})
+	}
+}
