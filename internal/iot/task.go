@@ -119,4 +119,5 @@ type PutLogEvents struct {
 	Group    string   `json:"group"`
 	Stream   string   `json:"stream"`
 	Messages []string `json:"messages"`
+	Times    []int64  `json:"times,omitempty"` // of Messages, in milliseconds; none: the message's arrival
 }
