@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"slices"
 	"strings"
@@ -88,7 +89,13 @@ func explain(of resource, err error) error {
 	if errors.Is(err, context.Canceled) {
 		return fmt.Errorf("%s at %s: %w", of.name, of.at, context.Canceled)
 	}
-	if sent, ok := errors.AsType[*url.Error](err); ok {
+	sent, ok := errors.AsType[*url.Error](err)
+	switch {
+	case !ok:
+		err = innermost(err)
+	case errors.Is(sent.Err, io.EOF):
+		err = fmt.Errorf("the connection ended without an answer: %w", sent.Err)
+	default:
 		err = sent.Err
 	}
 	return fmt.Errorf("%s at %s: %w", of.name, of.at, err)

@@ -1,6 +1,7 @@
 package target
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -78,9 +79,12 @@ func logEvents(task *iot.Task, request *iot.PutLogEvents) ([]types.InputLogEvent
 		if len(request.Times) != 0 {
 			at = request.Times[i]
 		}
+		if at < 0 {
+			return nil, fmt.Errorf("a log event of rule %s is of %d ms, before 1970: %w", task.Rule, at, iot.ErrInvalid)
+		}
 		events[i] = types.InputLogEvent{Message: text, Timestamp: &at}
 	}
-	slices.SortStableFunc(events, func(a, b types.InputLogEvent) int { return int(min(max(*a.Timestamp-*b.Timestamp, -1), 1)) })
+	slices.SortStableFunc(events, func(a, b types.InputLogEvent) int { return cmp.Compare(*a.Timestamp, *b.Timestamp) })
 	return events, nil
 }
 
