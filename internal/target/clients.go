@@ -50,7 +50,7 @@ func newClients(cfg Config) *clients {
 }
 
 // clientOf returns the client of a service at a place; build makes it.
-func clientOf[C any](c *clients, of resource, build func(aws.Config) C) C {
+func clientOf[C any](c *clients, of subject, build func(aws.Config) C) C {
 	key := clientKey{of.service, of.at}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -37,7 +37,7 @@ func (t *Targets) writeItem(ctx context.Context, e iot.OutboxEntry) error {
 	if err != nil {
 		return err
 	}
-	of := resource{DynamoDB, "DynamoDB table " + excerpt(request.Table), t.at(DynamoDB)}
+	of := subject{DynamoDB, "DynamoDB table " + excerpt(request.Table), t.at(DynamoDB)}
 	client := clientOf(t.clients, of, func(c aws.Config) *dynamodb.Client { return dynamodb.NewFromConfig(c) })
 	var write func(ctx context.Context) error
 	switch {

@@ -71,7 +71,7 @@ func refused(err error) bool {
 
 // explain makes of an error of AWS's client library one that is short, names what
 // it is about, and is final or not.
-func explain(of resource, err error) error {
+func explain(of subject, err error) error {
 	if api, ok := errors.AsType[apiError](err); ok {
 		status := 0
 		if s, ok := errors.AsType[statusError](err); ok {

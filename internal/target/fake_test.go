@@ -101,8 +101,8 @@ func at(t *testing.T, url string, change ...func(*Config)) *Targets {
 // arrived is when messages of tests arrived, in milliseconds.
 const arrived = 1_700_000_000_000
 
-// entry is an outbox entry of a rule's action.
-func entry(t testing.TB, kind string, request any) iot.OutboxEntry {
+// outboxEntry is an outbox entry of a rule's action.
+func outboxEntry(t testing.TB, kind string, request any) iot.OutboxEntry {
 	t.Helper()
 	task := &iot.Task{Rule: "R", Action: "TestAction", Message: &iot.Message{Topic: "t", Origin: iot.Origin{Arrived: time.UnixMilli(arrived)}}}
 	e, err := task.Enqueue(kind, 0, "key", request)
@@ -115,7 +115,7 @@ func entry(t testing.TB, kind string, request any) iot.OutboxEntry {
 // perform performs a request.
 func (t *Targets) perform(test *testing.T, kind string, request any) error {
 	test.Helper()
-	return t.Performers()[kind](test.Context(), entry(test, kind, request))
+	return t.Performers()[kind](test.Context(), outboxEntry(test, kind, request))
 }
 
 // example is a request of each kind that a target answers with the answer.

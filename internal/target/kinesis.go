@@ -27,7 +27,7 @@ func (t *Targets) putRecord(ctx context.Context, e iot.OutboxEntry) error {
 	case request.PartitionKey == "":
 		return missing(task, "a partition key, which Kinesis demands")
 	}
-	of := resource{Kinesis, "Kinesis stream " + excerpt(request.Stream), t.at(Kinesis)}
+	of := subject{Kinesis, "Kinesis stream " + excerpt(request.Stream), t.at(Kinesis)}
 	key := orderKey{request.Stream, request.PartitionKey}
 	before := t.order.last(key)
 	err = t.put(ctx, of, request, before)
@@ -39,7 +39,7 @@ func (t *Targets) putRecord(ctx context.Context, e iot.OutboxEntry) error {
 	return err
 }
 
-func (t *Targets) put(ctx context.Context, of resource, request *iot.PutRecord, before string) error {
+func (t *Targets) put(ctx context.Context, of subject, request *iot.PutRecord, before string) error {
 	client := clientOf(t.clients, of, func(c aws.Config) *kinesis.Client { return kinesis.NewFromConfig(c) })
 	in := &kinesis.PutRecordInput{StreamName: &request.Stream, PartitionKey: &request.PartitionKey, Data: request.Data}
 	if in.Data == nil {

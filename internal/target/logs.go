@@ -26,7 +26,7 @@ const (
 // logs writes to one log stream.
 type logs struct {
 	*Targets
-	of            resource
+	of            subject
 	client        *cloudwatchlogs.Client
 	group, stream string
 }
@@ -46,7 +46,7 @@ func (t *Targets) putLogEvents(ctx context.Context, e iot.OutboxEntry) error {
 	case len(request.Times) != 0 && len(request.Times) != len(request.Messages):
 		return missing(task, "a time for each log event")
 	}
-	of := resource{CloudWatchLogs, "log group " + excerpt(request.Group), t.at(CloudWatchLogs)}
+	of := subject{CloudWatchLogs, "log group " + excerpt(request.Group), t.at(CloudWatchLogs)}
 	w := &logs{
 		Targets: t, of: of, group: request.Group, stream: request.Stream,
 		client: clientOf(t.clients, of, func(c aws.Config) *cloudwatchlogs.Client { return cloudwatchlogs.NewFromConfig(c) }),

@@ -38,7 +38,7 @@ func FuzzEntry(f *testing.F) {
 	}
 	targets.clients.transport.Transport = unreachable{}
 	for _, x := range examples() {
-		f.Add(entry(f, x.kind, x.request).Body)
+		f.Add(outboxEntry(f, x.kind, x.request).Body)
 	}
 	f.Add([]byte(`{"message":{},"request":{"table":"T","operation":"UPDATE","key":{"a":{"S":"b"}},"item":{"c":{"NS":["1","2"]}}}}`))
 	f.Add([]byte(`{"message":{},"request":{"group":"g","stream":"s","messages":["a","b"],"times":[2,-9223372036854775808]}}`))

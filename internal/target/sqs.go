@@ -36,14 +36,14 @@ func (t *Targets) sendMessage(ctx context.Context, e iot.OutboxEntry) error {
 	})
 }
 
-// queue is the resource of a queue's URL.
-func (t *Targets) queue(text string) (resource, error) {
+// queue is the subject of a queue's URL.
+func (t *Targets) queue(text string) (subject, error) {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || len(u.Path) < 2:
-		return resource{}, fmt.Errorf("queueUrl %q is not an SQS queue's URL, such as https://sqs.us-east-1.amazonaws.com/123456789012/readings: %w", excerpt(text), iot.ErrInvalid)
+		return subject{}, fmt.Errorf("queueUrl %q is not an SQS queue's URL, such as https://sqs.us-east-1.amazonaws.com/123456789012/readings: %w", excerpt(text), iot.ErrInvalid)
 	case strings.HasSuffix(u.Path, ".fifo"):
-		return resource{}, fmt.Errorf("SQS queue %s is a FIFO queue, and rules send to standard queues only, as on AWS: %w", excerpt(text), iot.ErrInvalid)
+		return subject{}, fmt.Errorf("SQS queue %s is a FIFO queue, and rules send to standard queues only, as on AWS: %w", excerpt(text), iot.ErrInvalid)
 	}
-	return resource{SQS, "SQS queue " + excerpt(text), t.atQueue(u)}, nil
+	return subject{SQS, "SQS queue " + excerpt(text), t.atQueue(u)}, nil
 }

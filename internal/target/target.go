@@ -96,8 +96,8 @@ func (t *Targets) Performers() map[string]func(ctx context.Context, e iot.Outbox
 	}
 }
 
-// resource is what a request acts on, and where it is.
-type resource struct {
+// subject is what a request acts on, and where it is.
+type subject struct {
 	service string // as endpoints name it
 	name    string // for people, such as "DynamoDB table readings"
 	at      place
@@ -105,7 +105,7 @@ type resource struct {
 
 // call makes one request to a service, within its time. The error that it returns
 // is explained and classified; [apiCode] still finds AWS's code in it.
-func (t *Targets) call(ctx context.Context, of resource, request func(context.Context) error) error {
+func (t *Targets) call(ctx context.Context, of subject, request func(context.Context) error) error {
 	limited, cancel := context.WithTimeout(ctx, t.cfg.Timeout)
 	defer cancel()
 	began := time.Now()

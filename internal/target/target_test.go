@@ -164,7 +164,7 @@ func TestTheEndOfTheServerEndsARequest(t *testing.T) {
 		stop()
 		<-r.Context().Done()
 	}})
-	err := at(t, s.URL).Performers()[iot.KinesisOutbox](ctx, entry(t, iot.KinesisOutbox, examples()[1].request))
+	err := at(t, s.URL).Performers()[iot.KinesisOutbox](ctx, outboxEntry(t, iot.KinesisOutbox, examples()[1].request))
 	if !errors.Is(err, context.Canceled) || refused(err) {
 		t.Errorf("got %v", err)
 	}
@@ -248,7 +248,7 @@ func TestRequestsAreCounted(t *testing.T) {
 func TestClientsAreBounded(t *testing.T) {
 	targets := at(t, "http://127.0.0.1:1")
 	for i := range 2*maxClients + 1 {
-		of := resource{service: SQS, at: place{url: "http://host" + strings.Repeat("x", i)}}
+		of := subject{service: SQS, at: place{url: "http://host" + strings.Repeat("x", i)}}
 		clientOf(targets.clients, of, func(aws.Config) *int { return new(int) })
 	}
 	if n := len(targets.clients.made); n > maxClients {
