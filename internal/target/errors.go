@@ -47,7 +47,7 @@ func (e *refusal) Error() string {
 	if e.message != "" {
 		text += ": " + excerpt(e.message)
 	}
-	if e.kind != nil {
+	if e.kind != nil && !strings.HasSuffix(text, e.kind.Error()) {
 		text += ": " + e.kind.Error()
 	}
 	return text

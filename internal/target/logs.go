@@ -152,13 +152,15 @@ func (w *logs) write(ctx context.Context, batch []types.InputLogEvent) error {
 func (w *logs) rejection(n int, r *types.RejectedLogEventsInfo) error {
 	var old, young int
 	for _, end := range []*int32{r.TooOldLogEventEndIndex, r.ExpiredLogEventEndIndex} {
-		old = max(old, int(aws.ToInt32(end)))
+		if end != nil {
+			old = max(old, int(*end), 1) // the end is exclusive, but not in all implementations
+		}
 	}
 	if r.TooNewLogEventStartIndex != nil {
-		young = n - int(*r.TooNewLogEventStartIndex)
+		young = max(n-int(*r.TooNewLogEventStartIndex), 1)
 	}
-	if old <= 0 && young <= 0 {
+	if old == 0 && young == 0 {
 		return nil
 	}
-	return fmt.Errorf("%s: of %d log events %d are too old or beyond the group's retention and %d too far in the future: %w", w.of.name, n, max(old, 0), max(young, 0), iot.ErrInvalid)
+	return fmt.Errorf("%s: of %d log events %d are too old or beyond the group's retention and %d too far in the future: %w", w.of.name, n, old, young, iot.ErrInvalid)
 }

@@ -46,6 +46,8 @@ func TestLogStreamsAreMadeWhenMissing(t *testing.T) {
 		{"a batch that is there already is done", []answer{refuse(400, "DataAlreadyAcceptedException", "")}, []string{"PutLogEvents"}, nil, ""},
 		{"a stream that may not be made is said", []answer{missing, refuse(400, "AccessDeniedException", "logs:CreateLogStream")}, []string{"PutLogEvents", "CreateLogStream"}, iot.ErrDenied, "logs:CreateLogStream"},
 		{"events that are too old are said", []answer{ok(`{"rejectedLogEventsInfo":{"tooOldLogEventEndIndex":1}}`)}, []string{"PutLogEvents"}, iot.ErrInvalid, "1 are too old"},
+		{"an end that is inclusive, as moto's, is understood", []answer{ok(`{"rejectedLogEventsInfo":{"tooOldLogEventEndIndex":0}}`)}, []string{"PutLogEvents"}, iot.ErrInvalid, "1 are too old"},
+		{"no rejection is none", []answer{ok(`{"rejectedLogEventsInfo":{}}`)}, []string{"PutLogEvents"}, nil, ""},
 		{"events beyond retention are said", []answer{ok(`{"rejectedLogEventsInfo":{"expiredLogEventEndIndex":1}}`)}, []string{"PutLogEvents"}, iot.ErrInvalid, "1 are too old"},
 		{"events of the future are said", []answer{ok(`{"rejectedLogEventsInfo":{"tooNewLogEventStartIndex":0}}`)}, []string{"PutLogEvents"}, iot.ErrInvalid, "1 too far in the future"},
 	} {
