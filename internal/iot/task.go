@@ -114,10 +114,15 @@ type SigV4Scope struct {
 	RoleARN string `json:"roleArn"`
 }
 
-// PutLogEvents is what is written to a log group, in order.
+// PutLogEvents is what is written to a stream of a log group.
 type PutLogEvents struct {
-	Group    string   `json:"group"`
-	Stream   string   `json:"stream"`
-	Messages []string `json:"messages"`
-	Times    []int64  `json:"times,omitempty"` // of Messages, in milliseconds; none: the message's arrival
+	Group  string      `json:"group"`
+	Stream string      `json:"stream"`
+	Events []LogRecord `json:"events"`
+}
+
+// LogRecord is one event of a log stream.
+type LogRecord struct {
+	Timestamp int64  `json:"timestamp"` // milliseconds since the epoch
+	Message   string `json:"message"`
 }

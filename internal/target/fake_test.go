@@ -130,7 +130,7 @@ func examples() []example {
 		{iot.SQSOutbox, iot.SendMessage{QueueURL: "http://127.0.0.1:1/123456789012/q", Body: "hi"}, `{"MD5OfMessageBody":"49f68a5c8493ec2c0bf489821c21fc3b","MessageId":"m"}`},
 		{iot.KinesisOutbox, iot.PutRecord{Stream: "s", PartitionKey: "p", Data: []byte("hi")}, `{"SequenceNumber":"1","ShardId":"shardId-000000000000"}`},
 		{iot.DynamoDBOutbox, iot.WriteItem{Table: "T", Operation: iot.InsertItem, Item: json.RawMessage(`{"id":{"S":"1"}}`)}, `{}`},
-		{iot.LogsOutbox, iot.PutLogEvents{Group: "g", Stream: "s", Messages: []string{"hi"}}, `{}`},
+		{iot.LogsOutbox, iot.PutLogEvents{Group: "g", Stream: "s", Events: lines("hi")}, `{}`},
 	}
 }
 

@@ -274,7 +274,7 @@ func TestLinesReachARealLogGroup(t *testing.T) {
 	r := realServer(t, CloudWatchLogs)
 	client := cloudwatchlogs.NewFromConfig(r.direct)
 	group, now := unique("/rules/readings"), time.Now().UnixMilli()
-	r.refuses(iot.LogsOutbox, iot.PutLogEvents{Group: group, Stream: "s", Messages: []string{"x"}, Times: []int64{now}}, iot.ErrNotFound)
+	r.refuses(iot.LogsOutbox, iot.PutLogEvents{Group: group, Stream: "s", Events: []iot.LogRecord{{Timestamp: now, Message: "x"}}}, iot.ErrNotFound)
 	if _, err := client.CreateLogGroup(t.Context(), &cloudwatchlogs.CreateLogGroupInput{LogGroupName: &group}); err != nil {
 		t.Fatal(err)
 	}
@@ -283,7 +283,7 @@ func TestLinesReachARealLogGroup(t *testing.T) {
 	})
 	n := r.numbered(func(n int) {
 		at := now + int64(n)
-		r.done(iot.LogsOutbox, iot.PutLogEvents{Group: group, Stream: "s", Messages: []string{"second " + strconv.Itoa(n), "first " + strconv.Itoa(n)}, Times: []int64{at, at}})
+		r.done(iot.LogsOutbox, iot.PutLogEvents{Group: group, Stream: "s", Events: []iot.LogRecord{{Timestamp: at, Message: "second " + strconv.Itoa(n)}, {Timestamp: at, Message: "first " + strconv.Itoa(n)}}})
 	})
 	seen := make(map[string]bool)
 	last := int64(0)
@@ -313,5 +313,5 @@ func TestLinesReachARealLogGroup(t *testing.T) {
 		}
 	}
 	old := time.Now().Add(-30 * 24 * time.Hour).UnixMilli()
-	r.refuses(iot.LogsOutbox, iot.PutLogEvents{Group: group, Stream: "s", Messages: []string{"x"}, Times: []int64{old}}, iot.ErrInvalid)
+	r.refuses(iot.LogsOutbox, iot.PutLogEvents{Group: group, Stream: "s", Events: []iot.LogRecord{{Timestamp: old, Message: "x"}}}, iot.ErrInvalid)
 }

@@ -43,8 +43,6 @@ func (t *Targets) putLogEvents(ctx context.Context, e iot.OutboxEntry) error {
 		return missing(task, "a log group")
 	case request.Stream == "":
 		return missing(task, "a log stream")
-	case len(request.Times) != 0 && len(request.Times) != len(request.Messages):
-		return missing(task, "a time for each log event")
 	}
 	of := subject{CloudWatchLogs, "log group " + excerpt(request.Group), t.at(CloudWatchLogs)}
 	w := &logs{
@@ -63,26 +61,20 @@ func (t *Targets) putLogEvents(ctx context.Context, e iot.OutboxEntry) error {
 	return nil
 }
 
-// logEvents are the events of a request in the order of their times, which are the
-// message's arrival when the request has none.
+// logEvents are the events of a request in the order of their times.
 func logEvents(task *iot.Task, request *iot.PutLogEvents) ([]types.InputLogEvent, error) {
-	events := make([]types.InputLogEvent, len(request.Messages))
+	events := make([]types.InputLogEvent, len(request.Events))
 	for i := range events {
-		text := &request.Messages[i]
+		e := &request.Events[i]
 		switch {
-		case *text == "":
+		case e.Message == "":
 			return nil, missing(task, "a text in a log event, which CloudWatch Logs demands")
-		case len(*text)+logEventCost > maxLogBytes:
-			return nil, fmt.Errorf("a log event of rule %s has %d bytes, more than one request holds: %w", task.Rule, len(*text), iot.ErrInvalid)
+		case len(e.Message)+logEventCost > maxLogBytes:
+			return nil, fmt.Errorf("a log event of rule %s has %d bytes, more than one request holds: %w", task.Rule, len(e.Message), iot.ErrInvalid)
+		case e.Timestamp < 0:
+			return nil, fmt.Errorf("a log event of rule %s is of %d ms, before 1970: %w", task.Rule, e.Timestamp, iot.ErrInvalid)
 		}
-		at := task.Message.Origin.Arrived.UnixMilli()
-		if len(request.Times) != 0 {
-			at = request.Times[i]
-		}
-		if at < 0 {
-			return nil, fmt.Errorf("a log event of rule %s is of %d ms, before 1970: %w", task.Rule, at, iot.ErrInvalid)
-		}
-		events[i] = types.InputLogEvent{Message: text, Timestamp: &at}
+		events[i] = types.InputLogEvent{Message: &e.Message, Timestamp: &e.Timestamp}
 	}
 	slices.SortStableFunc(events, func(a, b types.InputLogEvent) int { return cmp.Compare(*a.Timestamp, *b.Timestamp) })
 	return events, nil

@@ -30,6 +30,15 @@ func eventsOf(r heard) []string {
 	return all
 }
 
+// lines are log events of one time.
+func lines(texts ...string) []iot.LogRecord {
+	all := make([]iot.LogRecord, len(texts))
+	for i, text := range texts {
+		all[i] = iot.LogRecord{Timestamp: arrived, Message: text}
+	}
+	return all
+}
+
 func TestLogStreamsAreMadeWhenMissing(t *testing.T) {
 	missing := refuse(400, "ResourceNotFoundException", "The specified log stream does not exist.")
 	for _, c := range []struct {
@@ -53,7 +62,7 @@ func TestLogStreamsAreMadeWhenMissing(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := serve(t, c.answers...)
-			err := at(t, s.URL).perform(t, iot.LogsOutbox, iot.PutLogEvents{Group: "g", Stream: "s", Messages: []string{"hi"}})
+			err := at(t, s.URL).perform(t, iot.LogsOutbox, iot.PutLogEvents{Group: "g", Stream: "s", Events: lines("hi")})
 			if !errors.Is(err, c.fails) || c.says != "" && !strings.Contains(err.Error(), c.says) {
 				t.Errorf("got %v", err)
 			}
@@ -70,31 +79,20 @@ func TestLogStreamsAreMadeWhenMissing(t *testing.T) {
 func TestLogEventsAreInTheOrderOfTheirTimes(t *testing.T) {
 	s := serve(t, ok(`{}`))
 	targets := at(t, s.URL)
-	for _, r := range []iot.PutLogEvents{
-		{Messages: []string{"a", "b"}},
-		{Messages: []string{"a", "b", "c", "d"}, Times: []int64{arrived + 9, arrived + 1, arrived + 9, arrived - 5}},
-	} {
-		r.Group, r.Stream = "g", "s"
-		if err := targets.perform(t, iot.LogsOutbox, r); err != nil {
-			t.Fatal(err)
-		}
+	r := iot.PutLogEvents{Group: "g", Stream: "s", Events: []iot.LogRecord{{Timestamp: arrived + 9, Message: "a"}, {Timestamp: arrived + 1, Message: "b"}, {Timestamp: arrived + 9, Message: "c"}, {Timestamp: arrived - 5, Message: "d"}}}
+	if err := targets.perform(t, iot.LogsOutbox, r); err != nil {
+		t.Fatal(err)
 	}
-	got := s.requests()
-	if want := []string{"1700000000000 a", "1700000000000 b"}; !slices.Equal(eventsOf(got[0]), want) {
-		t.Errorf("without times the events are %v, want %v", eventsOf(got[0]), want)
-	}
-	if want := []string{"1699999999995 d", "1700000000001 b", "1700000000009 a", "1700000000009 c"}; !slices.Equal(eventsOf(got[1]), want) {
-		t.Errorf("with times the events are %v, want %v", eventsOf(got[1]), want)
+	got := eventsOf(s.requests()[0])
+	if want := []string{"1699999999995 d", "1700000000001 b", "1700000000009 a", "1700000000009 c"}; !slices.Equal(got, want) {
+		t.Errorf("the events are %v, want %v", got, want)
 	}
 }
 
 func TestLogEventsAreCutIntoRequestsThatAreTaken(t *testing.T) {
-	many := func(n int, text string) []string {
-		all := make([]string, n)
-		for i := range all {
-			all[i] = text
-		}
-		return all
+	many := func(n int, text string) []iot.LogRecord { return lines(slices.Repeat([]string{text}, n)...) }
+	apart := func(ms int64) []iot.LogRecord {
+		return []iot.LogRecord{{Timestamp: arrived, Message: "x"}, {Timestamp: arrived + ms, Message: "x"}}
 	}
 	day := int64(24 * 60 * 60 * 1000)
 	half := strings.Repeat("x", maxLogBytes/2-logEventCost)
@@ -104,12 +102,12 @@ func TestLogEventsAreCutIntoRequestsThatAreTaken(t *testing.T) {
 		want    []int // events of each request
 	}{
 		{"none need no request", iot.PutLogEvents{}, nil},
-		{"10,000 are one", iot.PutLogEvents{Messages: many(maxLogEvents, "x")}, []int{10_000}},
-		{"more are two", iot.PutLogEvents{Messages: many(maxLogEvents+1, "x")}, []int{10_000, 1}},
-		{"1 MB is one", iot.PutLogEvents{Messages: many(2, half)}, []int{2}},
-		{"a byte more is two", iot.PutLogEvents{Messages: []string{half, half + "x"}}, []int{1, 1}},
-		{"less than a day is one", iot.PutLogEvents{Messages: many(2, "x"), Times: []int64{arrived, arrived + day - 1}}, []int{2}},
-		{"a day is two", iot.PutLogEvents{Messages: many(2, "x"), Times: []int64{arrived, arrived + day}}, []int{1, 1}},
+		{"10,000 are one", iot.PutLogEvents{Events: many(maxLogEvents, "x")}, []int{10_000}},
+		{"more are two", iot.PutLogEvents{Events: many(maxLogEvents+1, "x")}, []int{10_000, 1}},
+		{"1 MB is one", iot.PutLogEvents{Events: many(2, half)}, []int{2}},
+		{"a byte more is two", iot.PutLogEvents{Events: lines(half, half+"x")}, []int{1, 1}},
+		{"less than a day is one", iot.PutLogEvents{Events: apart(day - 1)}, []int{2}},
+		{"a day is two", iot.PutLogEvents{Events: apart(day)}, []int{1, 1}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := serve(t, ok(`{}`))
@@ -134,12 +132,11 @@ func TestLogEventsThatCannotBeAreRefusedUnsent(t *testing.T) {
 		request iot.PutLogEvents
 		want    string
 	}{
-		{iot.PutLogEvents{Stream: "s", Messages: []string{"x"}}, "log group"},
-		{iot.PutLogEvents{Group: "g", Messages: []string{"x"}}, "log stream"},
-		{iot.PutLogEvents{Group: "g", Stream: "s", Messages: []string{"x", ""}}, "a text"},
-		{iot.PutLogEvents{Group: "g", Stream: "s", Messages: []string{"x"}, Times: []int64{1, 2}}, "a time for each"},
-		{iot.PutLogEvents{Group: "g", Stream: "s", Messages: []string{"x"}, Times: []int64{-1}}, "before 1970"},
-		{iot.PutLogEvents{Group: "g", Stream: "s", Messages: []string{"x", strings.Repeat("x", maxLogBytes)}}, "more than one request holds"},
+		{iot.PutLogEvents{Stream: "s", Events: lines("x")}, "log group"},
+		{iot.PutLogEvents{Group: "g", Events: lines("x")}, "log stream"},
+		{iot.PutLogEvents{Group: "g", Stream: "s", Events: lines("x", "")}, "a text"},
+		{iot.PutLogEvents{Group: "g", Stream: "s", Events: []iot.LogRecord{{Timestamp: -1, Message: "x"}}}, "before 1970"},
+		{iot.PutLogEvents{Group: "g", Stream: "s", Events: lines("x", strings.Repeat("x", maxLogBytes))}, "more than one request holds"},
 	} {
 		err := at(t, s.URL).perform(t, iot.LogsOutbox, c.request)
 		if !errors.Is(err, iot.ErrInvalid) || !strings.Contains(err.Error(), c.want) {

@@ -11,7 +11,7 @@ import (
 func TestEntriesThatAreNoTasksAreRefused(t *testing.T) {
 	targets := at(t, "http://127.0.0.1:1")
 	for _, body := range []string{
-		``, `x`, `null`, `{}`, `[]`, `{"message":{}}`, `{"message":{},"request":[]}`, `{"message":{},"request":null}`, `{"message":{},"request":{"messages":5,"data":5,"body":5,"table":5}}`,
+		``, `x`, `null`, `{}`, `[]`, `{"message":{}}`, `{"message":{},"request":[]}`, `{"message":{},"request":null}`, `{"message":{},"request":{"events":5,"data":5,"body":5,"table":5}}`,
 	} {
 		for kind, perform := range targets.Performers() {
 			if err := perform(t.Context(), iot.OutboxEntry{Body: []byte(body)}); !errors.Is(err, iot.ErrInvalid) {
@@ -41,7 +41,7 @@ func FuzzEntry(f *testing.F) {
 		f.Add(outboxEntry(f, x.kind, x.request).Body)
 	}
 	f.Add([]byte(`{"message":{},"request":{"table":"T","operation":"UPDATE","key":{"a":{"S":"b"}},"item":{"c":{"NS":["1","2"]}}}}`))
-	f.Add([]byte(`{"message":{},"request":{"group":"g","stream":"s","messages":["a","b"],"times":[2,-9223372036854775808]}}`))
+	f.Add([]byte(`{"message":{},"request":{"group":"g","stream":"s","events":[{"timestamp":2,"message":"a"},{"timestamp":-9223372036854775808,"message":"b"}]}}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		for kind, perform := range targets.Performers() {
 			err := perform(t.Context(), iot.OutboxEntry{Body: body})
