@@ -31,11 +31,13 @@ func TestScripts(t *testing.T) {
 			} {
 				env.Setenv(v[0], v[1])
 			}
+			env.Values[hookKey{}] = new(*hookBodies)
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"ready":      ready,
 			"eventually": eventually,
+			"hook":       hook, "confirmation": confirmation, "fetch": fetch,
 		},
 	})
 }

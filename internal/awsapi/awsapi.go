@@ -5,7 +5,8 @@
 // good, how its members are decoded and how results and errors are written.
 // What the operations do is behind the small interfaces of [Config]. Every
 // request is verified with Signature Version 4 before it is looked at; only
-// /metrics and /healthz are answered unsigned.
+// /metrics, /healthz and the confirmation of a topic rule destination, whose token is
+// secret enough, are answered unsigned.
 //
 // An operation that Fieldline lacks is refused by its name, with status 400 and
 // the code UnsupportedOperationException: no SDK retries that.
@@ -58,6 +59,11 @@ type Config struct {
 	RuleEditor        RuleEditor
 	Functions         Functions
 	Permissions       Permissions
+
+	// Destinations are the topic rule destinations, and ConfirmDestination confirms the
+	// one that a token was sent for; nil refuses their operations.
+	Destinations       Destinations
+	ConfirmDestination func(token string) error
 
 	// Services that are not served when zero.
 	DynamoDB   DynamoDB
@@ -218,6 +224,8 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.cfg.MetricsHandler.ServeHTTP(w, r)
 	case r.URL.Path == "/healthz":
 		a.serveHealth(w)
+	case confirms(r):
+		a.serveAs(w, r, a.confirmationService())
 	default:
 		a.serveOperation(w, r)
 	}
@@ -273,7 +281,7 @@ func (a *API) perform(w http.ResponseWriter, q *request, svc *service) (operatio
 		out, deadline := http.NewResponseController(w), time.Now().Add(svc.timeout)
 		_ = errors.Join(out.SetReadDeadline(deadline), out.SetWriteDeadline(deadline))
 	}
-	if a.cfg.Permit != nil {
+	if a.cfg.Permit != nil && !svc.unsigned {
 		if err := a.cfg.Permit(q.accessKey, svc.label, op.name); err != nil {
 			return op, nil, err
 		}
@@ -326,6 +334,9 @@ func (a *API) warns(err error) bool {
 // authenticate reads the body and checks the signature over it, and that it was
 // made for this server's region where that matters.
 func (a *API) authenticate(w http.ResponseWriter, q *request, svc *service) error {
+	if svc.unsigned {
+		return nil
+	}
 	if q.http.Header.Get("Authorization") == "" && !presigned(q.http) {
 		return &sigv4.Error{
 			Code:    sigv4.CodeMissing,

@@ -115,6 +115,19 @@ type RuleEditor interface {
 	Delete(name string) error // no error when there is none
 }
 
+// Destinations are the topic rule destinations, by their ARNs.
+type Destinations interface {
+	// CreateDestination sends for the confirmation; iot.ErrExists when the URL has a
+	// destination.
+	CreateDestination(ctx context.Context, confirmationURL string) (iot.Destination, error)
+	Destination(arn string) (iot.Destination, error)
+	Destinations() []iot.Destination // by ARN
+	// SetDestinationStatus fails with iot.ErrInvalid when the state that the
+	// destination is in does not lead there.
+	SetDestinationStatus(ctx context.Context, arn string, status iot.DestinationStatus) error
+	DeleteDestination(arn string) error
+}
+
 // Functions are the functions that can be invoked.
 type Functions interface {
 	Exists(name string) bool

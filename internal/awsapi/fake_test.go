@@ -429,7 +429,9 @@ func (m *memory) disconnect(clientID string, cleanSession, preventWill bool) boo
 
 func (m *memory) config() Config {
 	cas := &authorities{memory: m, cas: map[string]iot.CACertificate{}, code: "c0de"}
+	webhooks := destinations{}
 	return Config{
+		Destinations: webhooks, ConfirmDestination: webhooks.confirm,
 		CACertificates: cas, Registrar: cas, Lifecycle: cas,
 		Account: testAccount(), Endpoint: "iot.example", Now: testNow,
 		Secret: func(key string) (string, bool) { return testSecret, key == testKey },

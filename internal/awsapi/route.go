@@ -37,6 +37,7 @@ type service struct {
 	label     string // in metrics and the log
 	title     string // in messages
 	anyRegion bool   // answers for every region
+	unsigned  bool   // answers anybody
 	wire      wire
 	words     vocabulary
 	maxBody   int64         // of a request, in bytes; 0: maxBody
@@ -72,7 +73,7 @@ func (a *API) newServices() map[string]*service {
 // everyService returns all services, also those whose engines are not there.
 func (a *API) everyService() map[string]*service {
 	iotOperations := slices.Concat(a.thingOperations(), a.certificateOperations(), a.caOperations(), a.policyOperations(),
-		a.attachmentOperations(), a.ruleOperations(), a.endpointOperations())
+		a.attachmentOperations(), a.ruleOperations(), a.destinationOperations(), a.endpointOperations())
 	return map[string]*service{
 		"iot":     restService("iot", "AWS IoT", restJSON{}, iotWords(), iotOperations),
 		"iotdata": restService("iotdata", "AWS IoT Data Plane", restJSON{}, iotDataWords(), a.iotDataOperations()),

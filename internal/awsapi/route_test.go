@@ -12,7 +12,7 @@ func TestTableAgreesWithTheServiceModels(t *testing.T) {
 	a := newTestAPI(t, newMemory())
 	for service, operations := range map[string][]operation{
 		"iot": slices.Concat(a.thingOperations(), a.certificateOperations(), a.policyOperations(),
-			a.attachmentOperations(), a.ruleOperations(), a.endpointOperations()),
+			a.attachmentOperations(), a.ruleOperations(), a.destinationOperations(), a.endpointOperations()),
 		"iotdata": a.iotDataOperations(),
 		"lambda":  append(a.permissionOperations(), a.lambdaFunctionOperations()...),
 	} {
