@@ -45,7 +45,7 @@ func (t *target) tryRecent(c *cobra.Command, o *sqlOptions, sql string) error {
 	case len(traces) == 0:
 		return &exitError{3, fmt.Errorf("did not fire: of the messages that the server keeps (the last 1,024 since its start), none matches '%s'", o.filter)}
 	case fired == 0:
-		return &exitError{3, fmt.Errorf("did not fire on any of %d messages", len(traces))}
+		return &exitError{3, fmt.Errorf("did not fire (messages tried: %d)", len(traces))}
 	}
 	return nil
 }
@@ -119,7 +119,7 @@ func readReplay(in io.Reader, out *tracePrinter, log io.Writer) error {
 			continue
 		}
 		s := line.Summary
-		fmt.Fprintf(log, "%d readings evaluated: %d fired, %d failed\n", s.Evaluated, s.Fired, s.Failed)
+		fmt.Fprintf(log, "readings evaluated: %d, fired: %d, failed: %d\n", s.Evaluated, s.Fired, s.Failed)
 		switch {
 		case line.Error != "":
 			return errors.New(line.Error)
@@ -127,7 +127,7 @@ func readReplay(in io.Reader, out *tracePrinter, log io.Writer) error {
 			fmt.Fprintln(log, "there are more readings: choose a shorter time or one device, or give a larger --limit")
 		}
 		if s.Fired == 0 {
-			return &exitError{3, fmt.Errorf("did not fire on any of %d readings", s.Evaluated)}
+			return &exitError{3, fmt.Errorf("did not fire (readings evaluated: %d)", s.Evaluated)}
 		}
 		return nil
 	}
