@@ -86,7 +86,7 @@ func (p *tracePrinter) rule(b *bytes.Buffer, r *iot.RuleTrace) {
 func firing(r *iot.RuleTrace) string {
 	took := ""
 	if r.Took > 0 {
-		took = " in " + r.Took.Round(100*time.Nanosecond).String()
+		took = " (" + r.Took.Round(100*time.Nanosecond).String() + ")"
 	}
 	switch {
 	case r.Disabled:

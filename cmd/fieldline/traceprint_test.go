@@ -40,7 +40,7 @@ func traced() *iot.MessageTrace {
 
 func TestATraceForPeople(t *testing.T) {
 	const want = `09:00:00.250  sensor/data from pump-07  {"t":31}
-  Hot fired in 4.2µs
+  Hot fired (4.2µs)
     SET   @limit → 30
     WHERE t > @limit → true
             t → 31
@@ -49,7 +49,7 @@ func TestATraceForPeople(t *testing.T) {
     RepublishAction  alarm/31  done
     SqsAction  https://sqs/q  queued
     LambdaAction  f  failed: no permission
-  Cold did not fire: WHERE is false in 900ns
+  Cold did not fire: WHERE is false (900ns)
     WHERE t < 0 → false
   Off did not fire: it is disabled
   Wrong did not fire: the budget is exceeded
