@@ -41,19 +41,26 @@ type recent struct {
 func newRecent(now func() time.Time) *recent { return &recent{now: now, start: now()} }
 
 func (r *recent) pass(m *iot.Message) {
-	if size := sizeOf(m); size <= keptBytes/4 && r.sampled() {
+	if size := sizeOf(m); size <= keptBytes/4 && r.sampled(m.Origin.Arrived) {
 		r.keep(copyOf(m), size)
 	}
 }
 
-// sampled reports whether the message at hand is kept. Beyond the rate it costs
-// the time of day, a load and a comparison.
-func (r *recent) sampled() bool {
-	const interval = int64(time.Second / keptRate)
+// sampled reports whether the message at hand is kept. Beyond the rate it costs a
+// load and a comparison with the time at which the message came: asking for the
+// time of day takes longer, and is done when that says nothing.
+func (r *recent) sampled(arrived time.Time) bool {
+	const (
+		interval = int64(time.Second / keptRate)
+		ahead    = (keptBurst - 1) * interval // how far due may be
+	)
+	if over := r.due.Load() - int64(arrived.Sub(r.start)) - ahead; over > 0 && over < int64(time.Second) {
+		return false
+	}
 	now := int64(r.now().Sub(r.start))
 	for {
 		due := r.due.Load()
-		if due > now+(keptBurst-1)*interval {
+		if due > now+ahead {
 			return false
 		}
 		if r.due.CompareAndSwap(due, max(due, now)+interval) {
