@@ -14,7 +14,7 @@ import (
 )
 
 func ruleCommand(t *target) *cobra.Command {
-	return group("rule", "List, show, create and switch topic rules", "  fieldline rule list\n  fieldline rule disable SendToLambdaRule",
+	return group("rule", "List, show, create, switch and follow topic rules", "  fieldline rule list\n  fieldline rule trace SendToLambdaRule",
 		&cobra.Command{
 			Use: "list", Short: "List rules with what they did", Example: "  fieldline rule list", Args: cobra.NoArgs,
 			RunE: func(c *cobra.Command, _ []string) error { return t.listRules(c) },
@@ -42,6 +42,7 @@ func ruleCommand(t *target) *cobra.Command {
 		t.ruleVerb("enable", "Enable a rule", "POST", "/enable"),
 		t.ruleVerb("disable", "Disable a rule: it does not fire from the next message on", "POST", "/disable"),
 		t.ruleVerb("delete", "Delete a rule", "DELETE", ""),
+		t.traceRuleCommand(),
 	)
 }
 

@@ -87,6 +87,8 @@ type Config struct {
 	Disconnect func(clientID string, cleanSession, preventWill bool) bool
 
 	Insight Insight
+	// Workbench tries statements; nil refuses to.
+	Workbench Workbench
 
 	// MetricsHandler answers GET /metrics; nil answers 404.
 	MetricsHandler http.Handler
@@ -293,8 +295,7 @@ func (a *API) perform(w http.ResponseWriter, q *request, svc *service) (operatio
 // answer writes a result. Its error says that nothing was written yet.
 func (a *API) answer(w http.ResponseWriter, q *request, svc *service, op operation, result any) error {
 	if s, ok := result.(stream); ok {
-		a.serveStream(w, q, s)
-		return nil
+		return a.serveStream(w, q, s)
 	}
 	if r, ok := result.(raw); ok {
 		r.write(w)

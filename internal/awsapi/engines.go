@@ -141,7 +141,7 @@ type Permissions interface {
 }
 
 // Insight is what an operator can see of the running server, and the link to
-// the dashboard. Every function is needed.
+// the dashboard. Every function is needed unless it says otherwise.
 type Insight struct {
 	Status      func() Status
 	Clients     Clients
@@ -157,6 +157,10 @@ type Insight struct {
 	// fails, and with how many messages were dropped before it. The first call,
 	// with a nil message, says that the listener is in place.
 	Listen func(ctx context.Context, filter string, each func(m *iot.Message, dropped uint64) error) error
+	// Trace calls each with what the rules make of messages, and of their actions
+	// later, until ctx is done or each fails. The first call, with the zero line,
+	// says that the listener is in place. nil refuses to follow rules.
+	Trace func(ctx context.Context, f iot.TraceFilter, each func(iot.TraceLine) error) error
 }
 
 func (i *Insight) complete() bool {

@@ -393,6 +393,7 @@ func (m *memory) insight() Insight {
 			}}}, nil
 		},
 		Login: func() (string, error) { return "http://127.0.0.1:8080/login?token=T", nil },
+		Trace: bench{}.trace,
 		Listen: func(_ context.Context, _ string, each func(*iot.Message, uint64) error) error {
 			return errors.Join(each(nil, 0),
 				each(&iot.Message{Topic: "sensor/data", Payload: []byte(`{"t":1}`), QoS: 1, Origin: iot.Origin{ClientID: "MyDevice001", Arrived: testNow()}}, 0),
@@ -436,7 +437,7 @@ func (m *memory) config() Config {
 		Account: testAccount(), Endpoint: "iot.example", Now: testNow,
 		Secret: func(key string) (string, bool) { return testSecret, key == testKey },
 		Things: m, ThingAttachments: m, Certificates: m, Policies: m, PolicyAttachments: m, Authority: m,
-		RuleReader: m, RuleEditor: m, Functions: m, Permissions: m, Publish: m.publish, Retained: m, Disconnect: m.disconnect, Insight: m.insight(), Logs: newFakeLogs(), IAM: newFakeIAM(),
+		RuleReader: m, RuleEditor: m, Functions: m, Permissions: m, Publish: m.publish, Retained: m, Disconnect: m.disconnect, Insight: m.insight(), Workbench: bench{}, Logs: newFakeLogs(), IAM: newFakeIAM(),
 		MetricsHandler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "fieldline_up 1") }),
 	}
 }

@@ -3,6 +3,7 @@ package awsapi
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -104,11 +105,15 @@ func (a *API) login(context.Context, *request) (any, error) {
 type stream func(ctx context.Context, emit func(line any) error) error
 
 // messages streams the messages of a filter, as TappedMessage lines. The first,
-// empty one says that the listener is in place.
+// empty one says that the listener is in place. With last=N it answers a list of
+// those that passed last.
 func (a *API) messages(_ context.Context, q *request) (any, error) {
 	filter := q.query.Get("filter")
 	if err := topic.ValidFilter(filter); err != nil {
 		return nil, fmt.Errorf("filter %q: %w: %w", filter, err, iot.ErrInvalid)
+	}
+	if q.query.Has("last") {
+		return a.lastMessages(q, filter)
 	}
 	return stream(func(ctx context.Context, emit func(any) error) error {
 		return a.cfg.Insight.Listen(ctx, filter, func(m *iot.Message, dropped uint64) error {
@@ -121,7 +126,7 @@ func tapped(m *iot.Message, dropped uint64) TappedMessage {
 	if m == nil {
 		return TappedMessage{Dropped: dropped}
 	}
-	line := TappedMessage{Topic: m.Topic, QoS: m.QoS, ClientID: m.Origin.ClientID, Arrived: m.Origin.Arrived, Dropped: dropped}
+	line := TappedMessage{Topic: m.PublishedTopic(), QoS: m.QoS, ClientID: m.Origin.ClientID, Arrived: m.Origin.Arrived, Dropped: dropped}
 	if utf8.Valid(m.Payload) {
 		line.Payload = string(m.Payload)
 	} else {
@@ -131,8 +136,9 @@ func tapped(m *iot.Message, dropped uint64) TappedMessage {
 }
 
 // serveStream writes a stream, each line as soon as it is there. It ends when
-// the client goes, stops reading, or the server shuts down.
-func (a *API) serveStream(w http.ResponseWriter, q *request, s stream) {
+// the client goes, stops reading, or the server shuts down. Its error is one that
+// came before the first line: nothing was written yet.
+func (a *API) serveStream(w http.ResponseWriter, q *request, s stream) error {
 	ctx, stop := context.WithCancel(q.http.Context())
 	defer stop()
 	go func() {
@@ -142,19 +148,27 @@ func (a *API) serveStream(w http.ResponseWriter, q *request, s stream) {
 		case <-ctx.Done():
 		}
 	}()
-	w.Header().Set("Content-Type", "application/x-ndjson")
-	out, lines := http.NewResponseController(w), json.NewEncoder(w)
+	out, lines, begun := http.NewResponseController(w), json.NewEncoder(w), false
 	// The server's own limits are for requests that end. A writer that knows no
 	// deadlines is not a connection, and cannot hang.
-	_ = out.SetReadDeadline(time.Time{})
+	_ = errors.Join(out.SetReadDeadline(time.Time{}), out.SetWriteDeadline(time.Time{}))
 	err := s(ctx, func(line any) error {
+		if !begun {
+			w.Header().Set("Content-Type", "application/x-ndjson")
+			begun = true
+		}
 		_ = out.SetWriteDeadline(time.Now().Add(streamPatience))
 		if err := lines.Encode(line); err != nil {
 			return err
 		}
 		return out.Flush()
 	})
+	if err != nil && !begun && ctx.Err() == nil {
+		_ = out.SetWriteDeadline(time.Now().Add(streamPatience))
+		return err
+	}
 	if err != nil {
 		a.cfg.Log.Debug("stream ended", "request", q.id, "error", err)
 	}
+	return nil
 }

@@ -22,6 +22,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
@@ -45,6 +46,13 @@ type Config struct {
 	Devices  Devices
 	Sight    Sight
 	Add      func(ctx context.Context, thing string) (Provisioned, error)
+
+	Rules     Rules     // nil: they are shown only
+	Workbench Workbench // nil: no statement is tried
+	// Trace calls each with what the rules make of messages, and of their actions
+	// later, until ctx is done or each fails. The first call, with the zero line,
+	// says that the listener is in place. nil: nobody follows rules.
+	Trace func(ctx context.Context, f iot.TraceFilter, each func(iot.TraceLine) error) error
 
 	Session     Session  // what the dashboard is told about the server
 	URL         string   // the gateway as a browser on this machine reaches it, without a slash at the end
@@ -132,7 +140,9 @@ type API struct {
 	cfg      Config
 	sessions *sessions
 	handler  http.Handler
-	own      http.Handler // what is behind the guard
+	own      http.Handler  // what is behind the guard
+	draining chan struct{} // closed when Run shuts down: ends what streams
+	traces   atomic.Int32  // live ones
 }
 
 // New returns the API of cfg. It starts nothing.
@@ -149,7 +159,7 @@ func New(cfg Config) (*API, error) {
 	if cfg.Ready == nil {
 		cfg.Ready = func() error { return nil }
 	}
-	a := &API{cfg: cfg, sessions: newSessions(cfg.Now)}
+	a := &API{cfg: cfg, sessions: newSessions(cfg.Now), draining: make(chan struct{})}
 	files, err := newDashboard(cfg.Dashboard)
 	if err != nil {
 		return nil, err
@@ -180,6 +190,8 @@ func (a *API) routes(files http.Handler) http.Handler {
 	mux.HandleFunc("GET /api/rules", a.looking(a.serveRules))
 	mux.HandleFunc("GET /api/connections", a.looking(a.serveConnections))
 	mux.HandleFunc("POST /api/things", a.changing(a.serveAddThing))
+	a.ruleRoutes(mux)
+	a.workbenchRoutes(mux)
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, http.StatusNotFound, "no such resource", r.Method+" "+r.URL.Path)
 	})
@@ -215,9 +227,10 @@ func (a *API) Run(ctx context.Context) error {
 	return <-drained
 }
 
-// shutdown waits for the requests in flight, and ends the contexts of those that
-// take too long.
+// shutdown ends what streams, waits for the requests in flight, and ends the
+// contexts of those that take too long.
 func (a *API) shutdown(srv *http.Server) error {
+	close(a.draining)
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
 	err := srv.Shutdown(ctx)

@@ -18,14 +18,26 @@ func BasicIngest(topic string) (rule, rest string) {
 		return "", topic
 	}
 	rule, rest, _ = strings.Cut(path, "/")
-	if !validRuleName(rule) {
+	if !ValidRuleName(rule) {
 		return "", topic
 	}
 	return rule, rest
 }
 
-// validRuleName reports whether a rule could have the name.
-func validRuleName(name string) bool {
+// PublishedTopic is the topic that the message was published to, that of Basic
+// Ingest included.
+func (m *Message) PublishedTopic() string {
+	switch {
+	case m.Rule == "":
+		return m.Topic
+	case m.Topic == "":
+		return basicIngest + m.Rule
+	}
+	return basicIngest + m.Rule + "/" + m.Topic
+}
+
+// ValidRuleName reports whether a rule could have the name.
+func ValidRuleName(name string) bool {
 	if name == "" || len(name) > 128 {
 		return false
 	}

@@ -55,6 +55,7 @@ func (s *Server) buildControl(sockets *listeners) (err error) {
 		Logs:           s.logsAPI(),
 		IAM:            s.iamAPI(),
 		Insight:        s.insight(),
+		Workbench:      s.workbench,
 		MetricsHandler: promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{}),
 		Health:         s.store.Writable,
 		Metrics:        s.metrics,

@@ -39,6 +39,7 @@ import (
 	"github.com/fieldline-iot/fieldline/internal/sigv4"
 	"github.com/fieldline-iot/fieldline/internal/store"
 	"github.com/fieldline-iot/fieldline/internal/tables"
+	"github.com/fieldline-iot/fieldline/internal/workbench"
 )
 
 // Server is an assembled Fieldline. Its methods are safe for concurrent use,
@@ -67,6 +68,7 @@ type Server struct {
 	rules      *rule.Engine
 	dispatcher *outbox.Dispatcher
 	taps       *taps
+	workbench  *workbench.Workbench
 	ingest     *ingest.Ingest
 	broker     *broker.Broker
 	gate       gate
@@ -126,7 +128,7 @@ func makeDataFolder(dir string) error {
 func (s *Server) assemble(sockets *listeners) error {
 	for _, build := range []func() error{
 		s.buildAuthority, s.buildKeeper, s.buildLogs, s.buildTables,
-		func() error { return s.buildFunctions(sockets) }, s.buildRules, s.buildStack, s.buildIngest,
+		func() error { return s.buildFunctions(sockets) }, s.buildRules, s.buildStack, s.buildWorkbench, s.buildIngest,
 		func() error { return s.buildBroker(sockets) },
 		func() error { return s.buildGateway(sockets) },
 		func() error { return s.buildControl(sockets) },
@@ -174,7 +176,7 @@ func (s *Server) buildIngest() (err error) {
 		},
 		Push:    func(readings []*iot.Reading) { s.push.Publish(readings) },
 		Wake:    s.dispatcher.Wake,
-		Observe: s.cfg.Observe,
+		Observe: s.observe,
 		Log:     s.log, Metrics: s.metrics,
 	})
 	return err

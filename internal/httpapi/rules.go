@@ -1,0 +1,164 @@
+package httpapi
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/fieldline-iot/fieldline/internal/iot"
+	"github.com/fieldline-iot/fieldline/internal/iotsql"
+	"github.com/fieldline-iot/fieldline/internal/telemetry"
+)
+
+// Rules changes the topic rules, in force from the next message on. Errors wrap
+// [iot.ErrNotFound] when the rule is not there.
+type Rules interface {
+	Rule(name string) (iot.Rule, error)
+	// Create fails with [iot.ErrExists]. A statement or a template that does not
+	// parse is an [*iotsql.SyntaxError], what Fieldline lacks wraps
+	// [iot.ErrUnsupported].
+	Create(iot.Rule) error
+	SetDisabled(name string, disabled bool) error
+	Delete(name string) error
+}
+
+// maxActions is how many actions a rule may have, as on AWS.
+const maxActions = 10
+
+// ruleRoutes are there when the rules may be changed.
+func (a *API) ruleRoutes(mux *http.ServeMux) {
+	if a.cfg.Rules == nil {
+		return
+	}
+	mux.HandleFunc("POST /api/rules", a.changing(a.serveCreateRule))
+	mux.HandleFunc("DELETE /api/rules/{name}", a.changing(a.serveDeleteRule))
+	mux.HandleFunc("POST /api/rules/{name}/enable", a.changing(a.switchRule(false)))
+	mux.HandleFunc("POST /api/rules/{name}/disable", a.changing(a.switchRule(true)))
+}
+
+// ruleInput is a rule as AWS has it, with its name.
+type ruleInput struct {
+	RuleName         string       `json:"ruleName"`
+	SQL              string       `json:"sql"`
+	AWSIoTSQLVersion string       `json:"awsIotSqlVersion"`
+	Description      string       `json:"description"`
+	RuleDisabled     bool         `json:"ruleDisabled"`
+	Actions          []iot.Action `json:"actions"`
+	ErrorAction      *iot.Action  `json:"errorAction"`
+}
+
+func (in *ruleInput) rule() (iot.Rule, error) {
+	if !iot.ValidRuleName(in.RuleName) {
+		return iot.Rule{}, fmt.Errorf("ruleName %q: a rule's name is made of 1 to 128 letters, digits and _: %w", in.RuleName, iot.ErrInvalid)
+	}
+	if len(in.Actions) > maxActions {
+		return iot.Rule{}, fmt.Errorf("a rule has at most %d actions, not %d: %w", maxActions, len(in.Actions), iot.ErrInvalid)
+	}
+	return iot.Rule{
+		Name: in.RuleName, SQL: in.SQL, SQLVersion: cmp.Or(in.AWSIoTSQLVersion, "2015-10-08"), Description: in.Description,
+		Disabled: in.RuleDisabled, Actions: in.Actions, ErrorAction: in.ErrorAction,
+	}, nil
+}
+
+func (a *API) serveCreateRule(w http.ResponseWriter, r *http.Request) {
+	var in ruleInput
+	if err := decodeBody(r, &in); err != nil {
+		a.writeError(w, r, err)
+		return
+	}
+	rule, err := in.rule()
+	if err != nil {
+		a.writeError(w, r, err)
+		return
+	}
+	rule.Created = a.cfg.Now()
+	// A syntax error of Create may be of a template, where its offset means nothing
+	// to an editor of the statement.
+	if _, err := iotsql.Parse(rule.SQL, rule.SQLVersion); err != nil {
+		a.writeSQLError(w, r, err)
+		return
+	}
+	if err := a.cfg.Rules.Create(rule); err != nil {
+		a.writeRuleError(w, r, err)
+		return
+	}
+	a.cfg.Log.Info("rule created", "rule", rule.Name)
+	writeJSON(w, http.StatusCreated, struct {
+		RuleName string `json:"ruleName"`
+	}{rule.Name})
+}
+
+// writeRuleError answers why a rule whose statement is right was refused.
+func (a *API) writeRuleError(w http.ResponseWriter, r *http.Request, err error) {
+	if wrong, ok := errors.AsType[*iotsql.SyntaxError](err); ok {
+		writeProblem(w, http.StatusBadRequest, "a template of an action is wrong", err.Error()+"\n"+wrong.Caret())
+		return
+	}
+	if errors.Is(err, iot.ErrNotFound) { // of what the rule names, not the rule
+		writeProblem(w, http.StatusBadRequest, "the rule names what is not there", err.Error())
+		return
+	}
+	a.writeSQLError(w, r, err)
+}
+
+func (a *API) serveDeleteRule(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("name")
+	_, err := a.cfg.Rules.Rule(name) // deleting succeeds for any name: say when there is none
+	if err == nil {
+		err = a.cfg.Rules.Delete(name)
+	}
+	if err != nil {
+		a.writeError(w, r, err)
+		return
+	}
+	a.cfg.Log.Info("rule deleted", "rule", name)
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (a *API) switchRule(disabled bool) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		name := r.PathValue("name")
+		if err := a.cfg.Rules.SetDisabled(name, disabled); err != nil {
+			a.writeError(w, r, err)
+			return
+		}
+		a.cfg.Log.Info("rule switched", "rule", name, "disabled", disabled)
+		w.WriteHeader(http.StatusNoContent)
+	}
+}
+
+// sqlProblem says where a statement is wrong.
+type sqlProblem struct {
+	telemetry.Problem
+	Message string `json:"message"` // the detail, as the control API has it
+	Offset  int    `json:"offset"`  // in bytes of the statement
+	Want    string `json:"want"`
+	Found   string `json:"found"`
+	Caret   string `json:"caret"` // the line, and one with a mark under the place
+}
+
+// writeSQLError is writeError for what is about a statement.
+func (a *API) writeSQLError(w http.ResponseWriter, r *http.Request, err error) {
+	wrong, ok := errors.AsType[*iotsql.SyntaxError](err)
+	switch {
+	case ok:
+		title := "the statement does not parse"
+		if wrong.Unsupported != "" {
+			title = "the statement uses what Fieldline does not support"
+		}
+		body, _ := json.Marshal(sqlProblem{ // plain text always marshals
+			telemetry.Problem{Type: "about:blank", Title: title, Status: http.StatusBadRequest, Detail: err.Error()},
+			err.Error(), wrong.Offset, wrong.Want, wrong.Found, wrong.Caret(),
+		})
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.Header().Set("Cache-Control", "no-store")
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = w.Write(body) // the client may be gone
+	case errors.Is(err, iot.ErrUnsupported):
+		writeProblem(w, http.StatusBadRequest, "not supported", err.Error())
+	default:
+		a.writeError(w, r, err)
+	}
+}
