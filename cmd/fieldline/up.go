@@ -80,6 +80,7 @@ func (o *upOptions) define(f *pflag.FlagSet) {
 	f.BoolVar(&s.TrustDeviceID, "trust-device-id", false, "take readings whose device_id is not the publishing thing")
 	f.BoolVar(&s.AWSStrict, "aws-strict", false, "AWS's quotas and refusals exactly: QoS 2, retained messages for wildcards, and the limits that name it")
 	o.defineLimits(f)
+	o.defineActions(f)
 	f.DurationVar(&s.Retention, "retention", 0, "how long history is kept, such as 720h; 0 is for ever")
 	f.BoolVar(&o.demo, "demo", false, "also create and run the guide's device MyDevice001")
 	f.StringVar(&o.config, "config", "", "YAML file with settings")

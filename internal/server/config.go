@@ -51,6 +51,7 @@ type Config struct {
 	// limits, and zero fields take the defaults, or AWS's quotas with AWSStrict.
 	AWSStrict bool
 	Limits    broker.Limits
+	Actions   Actions
 	Retention time.Duration // how long history is kept; 0 is for ever
 
 	Version string
@@ -100,7 +101,7 @@ func (c *Config) Validate() error {
 	if c.MQTTAddr != "" && !c.AllowPlainRemote && !loopback(c.MQTTAddr) {
 		return fmt.Errorf("--mqtt-addr %s is reachable from other machines and asks for no certificate: use a loopback address, or add --allow-plain-remote on a network you trust", c.MQTTAddr)
 	}
-	if err := errors.Join(c.validateGate(), c.validateLimits()); err != nil {
+	if err := errors.Join(c.validateGate(), c.validateLimits(), c.Actions.validate()); err != nil {
 		return err
 	}
 	return c.validateAddrs()

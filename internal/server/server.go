@@ -39,6 +39,7 @@ import (
 	"github.com/fieldline-iot/fieldline/internal/sigv4"
 	"github.com/fieldline-iot/fieldline/internal/store"
 	"github.com/fieldline-iot/fieldline/internal/tables"
+	"github.com/fieldline-iot/fieldline/internal/target"
 	"github.com/fieldline-iot/fieldline/internal/workbench"
 )
 
@@ -57,25 +58,29 @@ type Server struct {
 	guide       bool // the data folder began with the guide's stack
 	provisioner provisioner
 
-	store      *store.Store
-	authority  *ca.Authority
-	keeper     *certificateKeeper
-	logGroups  *logs.Logs
-	roles      *roles.Roles
-	functions  *function.Catalog
-	proxy      *sandbox.Proxy
-	tables     *tables.Engine
-	rules      *rule.Engine
-	dispatcher *outbox.Dispatcher
-	taps       *taps
-	workbench  *workbench.Workbench
-	ingest     *ingest.Ingest
-	broker     *broker.Broker
-	gate       gate
-	push       *push.Gateway
-	apis       *apis.Engine
-	http       *httpapi.API
-	control    *awsapi.API
+	store     *store.Store
+	authority *ca.Authority
+	keeper    *certificateKeeper
+	logGroups *logs.Logs
+	roles     *roles.Roles
+	functions *function.Catalog
+	proxy     *sandbox.Proxy
+	tables    *tables.Engine
+	rules     *rule.Engine
+
+	targets      *target.Targets
+	destinations *target.Destinations
+	posts        *target.HTTP
+	dispatcher   *outbox.Dispatcher
+	taps         *taps
+	workbench    *workbench.Workbench
+	ingest       *ingest.Ingest
+	broker       *broker.Broker
+	gate         gate
+	push         *push.Gateway
+	apis         *apis.Engine
+	http         *httpapi.API
+	control      *awsapi.API
 }
 
 // New validates the configuration, opens the data folder and every listener, and
@@ -128,7 +133,7 @@ func makeDataFolder(dir string) error {
 func (s *Server) assemble(sockets *listeners) error {
 	for _, build := range []func() error{
 		s.buildAuthority, s.buildKeeper, s.buildLogs, s.buildTables,
-		func() error { return s.buildFunctions(sockets) }, s.buildRules, s.buildStack, s.buildWorkbench, s.buildIngest,
+		func() error { return s.buildFunctions(sockets) }, s.buildRules, s.buildStack, s.buildTargets, s.buildOutbox, s.buildWorkbench, s.buildIngest,
 		func() error { return s.buildBroker(sockets) },
 		func() error { return s.buildGateway(sockets) },
 		func() error { return s.buildControl(sockets) },
@@ -151,15 +156,6 @@ func (s *Server) buildRules() (err error) {
 		Account: s.cfg.Account, Store: s.store, Functions: s.functions, Logs: s.logGroups.Write, Call: s.call,
 		Apply: func(ctx context.Context, effects ...iot.Effect) error { return s.ingest.Apply(ctx, effects...) },
 		Log:   s.log, Metrics: s.metrics,
-	})
-	if err != nil {
-		return err
-	}
-	s.dispatcher, err = outbox.New(outbox.Config{
-		Store:      s.store,
-		Performers: map[string]outbox.Performer{iot.LambdaOutbox: s.functions.Perform, iot.RuleOutbox: s.rules.Perform},
-		Retries:    map[string]outbox.Retry{iot.LambdaOutbox: s.functions.Retry},
-		Log:        s.log, Metrics: s.metrics,
 	})
 	return err
 }

@@ -42,6 +42,7 @@ func (s *Server) insight() awsapi.Insight {
 		DeadLetters: s.store.DeadLetters,
 		Login:       func() (string, error) { return s.LoginURL(), nil },
 		Listen:      s.taps.Listen,
+		Trace:       s.rules.Trace,
 	}
 }
 

@@ -7,7 +7,7 @@ import (
 
 // buildWorkbench builds what tries statements.
 func (s *Server) buildWorkbench() error {
-	s.workbench = workbench.New(workbench.Config{Account: s.cfg.Account, Readings: readings{s.store}})
+	s.workbench = workbench.New(workbench.Config{Account: s.cfg.Account, Readings: readings{s.store}, Call: s.look})
 	return nil
 }
 
