@@ -41,8 +41,8 @@ func (s *Statement) MayFire(env *Env) (bool, error) {
 	}
 	st := s.start(env)
 	defer st.finish()
-	st.assign(everything)
-	return s.fires(st), st.err
+	fires := st.assign(everything) && st.holds(s.where)
+	return fires && st.err == nil, st.err
 }
 
 // needs is what evaluating an expression takes besides the message.
@@ -106,7 +106,7 @@ func (p *parser) checkFixed(n *call) {
 	for _, arg := range fixedArguments(n.fn.name, n.args) {
 		walk(arg, func(inner node) bool {
 			if r, ok := inner.(*reference); ok && p.err == nil {
-				p.fail(r.offset(), "no variable of SET in this argument of "+n.fn.name+"()", r.name)
+				p.fail(r.from, "no variable of SET in this argument of "+n.fn.name+"()", r.name)
 			}
 			return true
 		})

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"unicode"
 
 	"github.com/fieldline-iot/fieldline/internal/topic"
@@ -20,6 +21,8 @@ func (p *parser) statement() *Statement {
 	}
 	s.whereNeeds = p.needing(func() { p.condition(&s.query) })
 	s.needs = p.needs
+	source, where := p.src, s.where
+	s.traced = sync.OnceValue(func() *traced { return trace(source, where) })
 	if p.tok.kind != tokenEnd {
 		p.want("the end of the statement")
 	}
@@ -45,7 +48,7 @@ func (p *parser) set() {
 		}
 		p.take()
 		p.expectSymbol("=")
-		v := variable{name: name.text}
+		v := variable{name: name.text, from: name.at}
 		v.needs = p.needing(func() { v.expr = p.expression() })
 		p.lets = append(p.lets, v)
 		if !p.takeSymbol(",") {
@@ -179,7 +182,8 @@ func (p *parser) subquery() *subquery {
 	p.newer(p.tok.at, "a nested SELECT")
 	p.nest()
 	before := p.nodes
-	n := &subquery{at: at(p.take().at)}
+	from := p.take().at
+	n := &subquery{}
 	p.selects++
 	p.selected(&n.query)
 	p.selects--
@@ -193,5 +197,6 @@ func (p *parser) subquery() *subquery {
 	p.selects--
 	p.depth--
 	n.size = 1 + p.nodes - before
+	n.span = p.since(from)
 	return n
 }

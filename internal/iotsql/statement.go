@@ -13,6 +13,7 @@ type Statement struct {
 	query
 	filter            string
 	needs, whereNeeds needs
+	traced            func() *traced
 }
 
 // Parse reads a statement in the given version of the language: "2015-10-08",
@@ -66,8 +67,12 @@ type Result struct {
 func (s *Statement) Eval(env *Env) (Result, error) {
 	st := s.start(env)
 	defer st.finish()
-	st.assign(everything)
-	if fired := s.fires(st); !fired || st.err != nil {
+	return s.evaluate(st, s.where)
+}
+
+// evaluate takes the steps of Eval; where is WHERE, which Explain has probes in.
+func (s *Statement) evaluate(st *state, where node) (Result, error) {
+	if !st.assign(everything) || !st.holds(where) || st.err != nil {
 		return Result{}, st.err
 	}
 	result := s.render(st)
