@@ -91,6 +91,9 @@ func concat(st *state, args []value) value {
 func splice(st *state, args []value) value {
 	var all []value
 	for _, arg := range args {
+		if undefinedElement(arg) {
+			return value{}
+		}
 		if arg.kind != kindArray {
 			all = append(all, arg)
 			continue

@@ -36,11 +36,15 @@ func (t token) word(keyword string) bool {
 // reserved words cannot be field names, so that a clause's end is certain.
 func (t token) reserved() bool {
 	switch strings.ToLower(t.text) {
-	case "select", "from", "where", "as", "and", "or", "not", "in",
-		"case", "when", "then", "else", "end":
+	case "select", "from", "where", "as", "and", "or", "not", "in", "case":
 		return t.kind == tokenWord
 	}
 	return false
+}
+
+// ofCase are words that cannot be field names within a CASE.
+func (t token) ofCase() bool {
+	return t.word("WHEN") || t.word("THEN") || t.word("ELSE") || t.word("END")
 }
 
 // describe names the token in an error message.

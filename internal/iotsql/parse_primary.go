@@ -126,7 +126,7 @@ func (p *parser) named() node {
 	switch {
 	case p.tok.word("CASE"):
 		return p.choice()
-	case p.tok.reserved():
+	case p.tok.reserved(), p.cases > 0 && p.tok.ofCase():
 		p.want("an expression")
 		return &literal{}
 	case p.tok.word("true"):
@@ -212,6 +212,11 @@ func (p *parser) exists(name token) node {
 // choice = CASE expr WHEN expr THEN expr {WHEN …} [ELSE expr] END
 func (p *parser) choice() node {
 	from := p.take().at
+	p.cases++
+	defer func() { p.cases-- }()
+	if p.tok.word("WHEN") {
+		p.want("a value to compare, as in CASE x WHEN 1 THEN …")
+	}
 	n := &choice{x: p.expression()}
 	for p.takeWord("WHEN") {
 		p.nodes++

@@ -118,7 +118,8 @@ func (p *parser) selected(q *query) {
 
 // valueKeyword tells the keyword VALUE from a field of that name, by what follows
 // it. The guide names FROM, a comma, AS, a point and [ as what makes it a field;
-// operators do too, so that SELECT value - 32 means what it seems to.
+// operators do too, so that SELECT value - 32 means what it seems to, and so does
+// SELECT VALUE -x, by its spaces.
 func valueKeyword(src string, t token) bool {
 	if !t.word("VALUE") {
 		return false
@@ -132,6 +133,8 @@ func valueKeyword(src string, t token) bool {
 		return !after.word("IN") && !after.word("LIKE") && !after.word("BETWEEN")
 	case next.kind == tokenWord:
 		return !next.reserved() || next.word("CASE")
+	case next.is("-"): // of a negative value, or of a difference
+		return next.at > t.next && after.at == next.next
 	case next.is("*"): // the payload, or a product
 		operand := after.kind == tokenNumber || after.kind == tokenText || after.kind == tokenVariable ||
 			after.is("(") || after.kind == tokenWord && !after.reserved()
@@ -144,6 +147,7 @@ func valueKeyword(src string, t token) bool {
 
 // item = expr [AS name {. name}]
 func (p *parser) item() item {
+	from := p.tok.at
 	it := item{expr: p.expression()}
 	if p.takeWord("AS") {
 		it.alias = []string{p.name()}
@@ -152,7 +156,7 @@ func (p *parser) item() item {
 		}
 		it.key = it.alias
 	} else if p.err == nil && !it.star() {
-		it.key = []string{defaultKey(it.expr)}
+		it.key = []string{defaultKey(it.expr, p.src[from:p.end])}
 	}
 	return it
 }

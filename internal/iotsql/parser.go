@@ -25,6 +25,7 @@ type parser struct {
 	err     *SyntaxError
 	depth   int      // of maxNesting
 	selects int      // nested SELECTs whose rows are in scope
+	cases   int      // CASEs under way
 	nodes   int      // made so far: what a row of a nested SELECT costs
 	needs   needs    // of what was read so far
 	called  []string // functions that call out, in lower case
