@@ -41,7 +41,7 @@ func (p *parser) number() node {
 	t := p.take()
 	n, ok := parseNumber(t.text)
 	if !ok {
-		p.fail(t.at, fmt.Sprintf("a number below 1E%d", maxExponent+1), t.text)
+		p.fail(t.at, fmt.Sprintf("a number between 1E-%d and 1E%d in size", maxExponent, maxExponent+1), t.text)
 	}
 	return &literal{span: span{t.at, t.next}, val: numeric(n), source: t.text}
 }

@@ -32,7 +32,7 @@ func TestSyntaxErrors(t *testing.T) {
 		{"SELECT a AS FROM 't'", 17, "expected the end of the statement"},
 		{"SELECT a AS 1 FROM 't'", 12, `expected a name, found "1"`},
 		{"SELECT 12abc FROM 't'", 7, "expected a number, or a name"},
-		{"SELECT 1E2000 FROM 't'", 7, "expected a number below 1E1000"},
+		{"SELECT 1E2000 FROM 't'", 7, "expected a number between 1E-999 and 1E1000"},
 		{"SELECT a # b", 9, `found "#"`},
 		{"SELECT @ FROM 't'", 7, "expected a variable's name after @"},
 		{"SELECT nosuchfn(1) FROM 't'", 7, `expected a function of IoT SQL, found "nosuchfn"`},
