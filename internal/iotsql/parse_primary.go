@@ -156,7 +156,11 @@ func (p *parser) call() node {
 	}
 	fn, ok := lookup(name.text)
 	if !ok {
-		p.fail(name.at, "a function of IoT SQL", fmt.Sprintf("%q", name.text))
+		want := "a function of IoT SQL"
+		if like := similar(name.text); like != "" {
+			want += ", such as " + like + "()"
+		}
+		p.fail(name.at, want, name.describe())
 	}
 	if fn.newer {
 		p.newer(name.at, fn.name+"()")
@@ -185,7 +189,9 @@ func (p *parser) checkDecode(n *call) {
 // cast = CAST ( expr AS type )
 func (p *parser) cast(name token) node {
 	n := &cast{x: p.expression()}
-	p.expectWord("AS")
+	if !p.takeWord("AS") {
+		p.want("AS and a type, such as cast(x AS Int)")
+	}
 	to, newer, ok := castTypeOf(p.tok.text)
 	if !ok || p.tok.kind != tokenWord {
 		p.want("one of String, Nvarchar, Text, Ntext, Varchar, Int, Integer, Double, Decimal, Bool, Boolean")
@@ -228,8 +234,11 @@ func (p *parser) choice() node {
 	if len(n.whens) == 0 {
 		p.want("WHEN")
 	}
-	if p.takeWord("ELSE") {
+	switch {
+	case p.takeWord("ELSE"):
 		n.other = p.expression()
+	case !p.tok.word("END"):
+		p.want("WHEN, ELSE or END")
 	}
 	p.expectWord("END")
 	n.span = p.since(from)

@@ -13,6 +13,9 @@ import (
 // statement = [SET …] SELECT items [FROM filter] [WHERE expr]
 func (p *parser) statement() *Statement {
 	p.set()
+	if p.lets != nil && !p.tok.word("SELECT") {
+		p.want(`"," or SELECT`)
+	}
 	p.expectWord("SELECT")
 	s := &Statement{program: p.program}
 	p.selected(&s.query)
@@ -24,9 +27,20 @@ func (p *parser) statement() *Statement {
 	source, where := p.src, s.where
 	s.traced = sync.OnceValue(func() *traced { return trace(source, where) })
 	if p.tok.kind != tokenEnd {
-		p.want("the end of the statement")
+		p.want(s.mayFollow() + "the end of the statement")
 	}
 	return s
+}
+
+// mayFollow names the clauses that a statement could go on with, for an error.
+func (s *Statement) mayFollow() string {
+	switch {
+	case s.where != nil:
+		return ""
+	case s.filter != "":
+		return "WHERE or "
+	}
+	return "FROM, WHERE or "
 }
 
 // set = SET @v = expr {, @v = expr}
@@ -164,7 +178,7 @@ func (p *parser) item() item {
 // name is any word, reserved or not.
 func (p *parser) name() string {
 	if p.tok.kind != tokenWord {
-		p.want("a name")
+		p.want("a name of letters, digits and _")
 	}
 	return p.take().text
 }
