@@ -6,9 +6,13 @@ import (
 	"github.com/fieldline-iot/fieldline/internal/iot"
 )
 
-// maxShown is how many bytes of a value's JSON an explanation shows. What is longer
-// ends in "…" there.
-const maxShown = 4 << 10
+const (
+	// maxShown is how many bytes of an expression's text, and of its value's JSON, an
+	// explanation shows. What is longer ends in "…" there.
+	maxShown = 4 << 10
+	// maxParts is how many parts of WHERE it shows: those that come first.
+	maxParts = 256
+)
 
 // Explanation is an evaluation with its steps.
 type Explanation struct {
@@ -17,7 +21,8 @@ type Explanation struct {
 	// Where is WHERE and, in the order in which they are written, its operands, the
 	// arguments of its functions and what these are made of, each before its own
 	// parts. Constants are left out, and so is what was not evaluated, such as the
-	// other branches of a CASE; a nested SELECT is shown as a whole.
+	// other branches of a CASE; a nested SELECT is shown as a whole. Of very many
+	// parts the first 256 are shown.
 	Where []iot.TracePart
 }
 
@@ -58,16 +63,22 @@ func (st *state) show(v value) string {
 	st.out = out
 	cut := st.err != nil
 	st.err = nil
-	if len(out) > maxShown {
-		out, cut = out[:maxShown], true
+	if cut && len(out) <= maxShown {
+		return string(out) + "…"
 	}
-	if !cut {
-		return string(out)
+	return shorten(string(out))
+}
+
+// shorten cuts a text off where it is too long to show.
+func shorten(s string) string {
+	if len(s) <= maxShown {
+		return s
 	}
-	for len(out) > 0 && !utf8.Valid(out) {
-		out = out[:len(out)-1]
+	n := maxShown
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
 	}
-	return string(out) + "…"
+	return s[:n] + "…"
 }
 
 // traced is WHERE with probes in it. It does not change once made.
@@ -103,7 +114,10 @@ func trace(source string, where node) *traced {
 func (t *traced) probe(n node, depth int) node {
 	at := n.place()
 	slot := len(t.parts)
-	t.parts = append(t.parts, iot.TracePart{Text: t.source[at.from:at.to], Offset: at.from, Depth: depth})
+	if slot == maxParts {
+		return n
+	}
+	t.parts = append(t.parts, iot.TracePart{Text: shorten(t.source[at.from:at.to]), Offset: at.from, Depth: depth})
 	if _, rows := n.(*subquery); rows || named(n) {
 		return &probe{n, slot}
 	}

@@ -93,6 +93,7 @@ func TestTextFunctions(t *testing.T) {
 		{"upper(NULL)", "", undefined},
 		{"lower(true)", "", `"true"`},
 		{"trim('\t hi ')", "", `"hi"`},
+		{"trim(' h\n') = ltrim(rtrim(' h\n'))", "", "true"},
 		{"ltrim(' h ')", "", `"h "`},
 		{"rtrim(' h ')", "", `" h"`},
 		{"length('é€😀')", "", "3"},

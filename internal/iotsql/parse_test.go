@@ -191,3 +191,16 @@ func TestCaret(t *testing.T) {
 		t.Errorf("%v: %q, want %q", err, syn.Caret(), want)
 	}
 }
+
+func TestCaretInALongLine(t *testing.T) {
+	_, err := Parse("SELECT "+strings.Repeat("é, ", 100)+"b c, "+strings.Repeat("d, ", 100)+"e FROM 't'", "")
+	syn, ok := errors.AsType[*SyntaxError](err)
+	if !ok {
+		t.Fatal(err)
+	}
+	line, mark, _ := strings.Cut(syn.Caret(), "\n")
+	runes, at := []rune(line), len([]rune(mark))-1
+	if len(line) > 200 || runes[at] != 'c' || runes[0] != '…' || runes[len(runes)-1] != '…' {
+		t.Errorf("%v\n%s\n%s", err, line, mark)
+	}
+}
