@@ -222,7 +222,7 @@ func TestSizeOfTransform(t *testing.T) {
 func TestEveryFunction(t *testing.T) {
 	for _, table := range functionTables() {
 		for _, f := range table {
-			right := f.name + "(" + strings.TrimSuffix(strings.Repeat("'a',", f.min), ",") + ")"
+			right := f.name + "(" + strings.TrimSuffix(strings.Repeat("lower('a'),", f.min), ",") + ")"
 			if _, err := Parse("SELECT "+strings.ToUpper(right), "2016-03-23"); err != nil {
 				t.Error(err)
 			}
@@ -238,7 +238,7 @@ func TestEveryFunction(t *testing.T) {
 				if n < 0 {
 					continue
 				}
-				expr := f.name + "(" + strings.TrimSuffix(strings.Repeat("'a',", n), ",") + ")"
+				expr := f.name + "(" + strings.TrimSuffix(strings.Repeat("lower('a'),", n), ",") + ")"
 				if got := selectValue(t, expr, "2016-03-23", "{}"); got != undefined {
 					t.Errorf("%s with %d arguments is %s", f.name, n, got)
 				}

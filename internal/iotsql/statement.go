@@ -62,8 +62,9 @@ type Result struct {
 }
 
 // Eval evaluates the statement: SET, then WHERE, then SELECT. An error means that
-// the rule fails on this message: the step budget or a limit of SET is exceeded
-// ([iot.ErrLimit]).
+// the rule fails on this message: the step budget, the number of calls or a limit of
+// the language is exceeded ([iot.ErrLimit]), or a call out failed, whose error it
+// wraps.
 func (s *Statement) Eval(env *Env) (Result, error) {
 	st := s.start(env)
 	defer st.finish()

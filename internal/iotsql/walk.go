@@ -1,11 +1,8 @@
 package iotsql
 
-// walk visits n and, where visit returns true, its parts in the order in which
-// they are written.
-func walk(n node, visit func(node) bool) {
-	if !visit(n) {
-		return
-	}
+// walk visits n and then its parts, in the order in which they are written.
+func walk(n node, visit func(node)) {
+	visit(n)
 	for _, part := range parts(n) {
 		walk(part, visit)
 	}
