@@ -13,7 +13,7 @@
 // documents disagree or are silent, compat.go holds what was decided.
 //
 // Statements and templates do not change once parsed and may be evaluated by any
-// number of goroutines at once, each with an [Env] of its own. A payload is read where it lies: only the fields
-// that a statement names are looked at, and the message must not change
-// meanwhile.
+// number of goroutines at once, each with an [Env] of its own. A payload is read
+// where it lies: only the fields that a statement names are looked at, and the
+// message must not change meanwhile.
 package iotsql
