@@ -4,8 +4,9 @@ package iotsql
 type node interface {
 	// eval never fails: what goes wrong is Undefined, or set in the state.
 	eval(*state) value
-	// offset is where the expression begins, in bytes of the statement.
-	offset() int
+	// place is where the expression stands in its text, without the parentheses
+	// around it.
+	place() span
 	// level is how tightly the expression binds when it is printed.
 	level() level
 	print(*printer)
@@ -25,81 +26,81 @@ const (
 	levelPrimary
 )
 
-// at is the place of a node in its statement. Nodes bind as operands do, unless
-// they say otherwise.
-type at int
+// span is a place in a statement or template, in bytes. Nodes bind as operands do,
+// unless they say otherwise.
+type span struct{ from, to int }
 
-func (a at) offset() int { return int(a) }
-func (at) level() level  { return levelPrimary }
+func (s span) place() span { return s }
+func (span) level() level  { return levelPrimary }
 
 type (
 	// literal is a constant; source is how it prints.
 	literal struct {
-		at
+		span
 		val    value
 		source string
 	}
 	// field is a name: of a row of a nested SELECT, or of the payload.
 	field struct {
-		at
+		span
 		name   string
 		root   int  // its place in program.roots
 		nested bool // whether it stands inside a nested SELECT
 	}
 	// wholeRow is *: the payload, or the current element of a nested SELECT.
 	wholeRow struct {
-		at
+		span
 		nested bool
 	}
 	// reference is @name.
 	reference struct {
-		at
+		span
 		name string
 		slot int // in program.lets
 	}
 	// path is base.name.
 	path struct {
-		at
+		span
 		base node
 		name string
 	}
 	// index is base[i].
 	index struct {
-		at
+		span
 		base, i node
 	}
 	// call is name(args).
 	call struct {
-		at
+		span
 		name string // as it is written, which is also the key of its result
 		fn   function
 		args []node
 	}
 	// cast is cast(x AS type).
 	cast struct {
-		at
+		span
 		x        node
 		typeName string
 		to       castType
 	}
 	// negation is -x, and not is NOT x.
 	negation struct {
-		at
+		span
 		x node
 	}
 	not struct {
-		at
+		span
 		x node
 	}
 	// binary is any operator of two operands and a symbol or word.
 	binary struct {
-		at
+		span
 		op          operator
 		left, right node
 	}
 	// in is x IN list; list is an expression, or values in parentheses.
 	in struct {
-		at
+		span
 		x       node
 		list    node   // nil when values are listed
 		values  []node // in parentheses
@@ -107,47 +108,47 @@ type (
 	}
 	// like is x LIKE pattern.
 	like struct {
-		at
+		span
 		x, pattern node
 		negated    bool
 	}
 	// between is x BETWEEN low AND high.
 	between struct {
-		at
+		span
 		x, low, high node
 		negated      bool
 	}
 	// isNull is x IS NULL.
 	isNull struct {
-		at
+		span
 		x       node
 		negated bool
 	}
 	// exists is EXISTS (SELECT …).
 	exists struct {
-		at
-		rows *subquery
+		span
+		rows node
 	}
 	// choice is CASE x WHEN … END.
 	choice struct {
-		at
+		span
 		x     node
 		whens []when
 		other node // nil without ELSE
 	}
 	// arrayLiteral is [a, b], and objectLiteral {'k': v}.
 	arrayLiteral struct {
-		at
+		span
 		elems []node
 	}
 	objectLiteral struct {
-		at
+		span
 		keys  []string
 		elems []node
 	}
 	// subquery is a nested SELECT.
 	subquery struct {
-		at
+		span
 		query
 		source node
 		alias  string

@@ -2,6 +2,7 @@ package iotsql
 
 import (
 	"encoding/base64"
+	"math/big"
 	"unicode/utf8"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
@@ -16,8 +17,9 @@ import (
 // of conversions has it.
 
 // defaultKey is the key of a selected expression without AS: a field's name, the
-// last name of a path, a function's name, and for all else the expression's text.
-func defaultKey(n node) string {
+// last name of a path, a function's name, and for all else the expression's text as
+// it is written.
+func defaultKey(n node, written string) string {
 	switch n := n.(type) {
 	case *field:
 		return n.name
@@ -28,7 +30,7 @@ func defaultKey(n node) string {
 	case *cast:
 		return "cast"
 	}
-	return sourceOf(n)
+	return written
 }
 
 // logic is AND and OR of defined operands: an operand that is no Boolean makes it
@@ -53,12 +55,12 @@ func divide(a, b number) (number, bool) {
 }
 
 // bitNot is the two's complement: bitnot(13) is -14, where the guide prints 2.
-func bitNot(n int64) int64 { return ^n }
+func bitNot(n *big.Int) *big.Int { return new(big.Int).Not(n) }
 
-// concatOne is concat with one argument: the argument as a String when it
-// converts, as the guide's example has it; an Array stays one.
+// concatOne is concat with one argument: the argument as it is, as the guide's table
+// has it, but a number or Boolean as a String, as its example has it.
 func (st *state) concatOne(v value) value {
-	if v.kind == kindArray {
+	if v.kind != kindNumber && v.kind != kindBoolean {
 		return v
 	}
 	s, ok := st.toText(v)
@@ -102,8 +104,8 @@ func (st *state) asObject(v value) (value, bool) {
 	return v, v.kind == kindObject
 }
 
-// undefinedElement says that an array literal with v in it is Undefined itself,
-// rather than shorter or with a null.
+// undefinedElement says that an array literal with v in it, or a concatenation of
+// arrays and v, is Undefined itself, rather than shorter or with a null.
 func undefinedElement(v value) bool { return v.isUndefined() }
 
 // notFound is what indexof reports for a text that is not there.

@@ -33,6 +33,13 @@ func TestDecisions(t *testing.T) {
 		{"an alias comes before the element's names", "SELECT (SELECT VALUE a.b FROM l AS a) AS r FROM 't'", `{"l":[{"a":1,"b":2}]}`, `{"r":[2]}`},
 		{"extensions are taken", "SELECT a LIKE 'x%' AS l, 1 BETWEEN 0 AND 2 AS b, 1 IN (1) AS i, a IS NULL AS n, a == 'xy' AS e FROM 't'", `{"a":"xy"}`, `{"l":true,"b":true,"i":true,"n":false,"e":true}`},
 		{"an array with an Undefined element is Undefined", "SELECT [1, missing] AS r FROM 't'", `{}`, `{}`},
+		{"concat of arrays with an Undefined element is Undefined", "SELECT concat([1], missing) AS r FROM 't'", `{}`, `{}`},
+		{"concat of one value of another kind is the value", "SELECT concat(NULL) AS n, concat(o) AS o FROM 't'", `{"o":{"a":1}}`, `{"n":null,"o":{"a":1}}`},
+		{"user properties of a message without any", "SELECT get_user_properties() AS r, get_user_properties('k') AS s FROM 't'", `{}`, `{}`},
+		{"a result below the range is zero", "SELECT 1E-999 / 10 AS r, a AS s FROM 't'", `{"a":1E-1001}`, `{"r":0}`},
+		{"an index is rounded to the nearest", "SELECT a[0.6] AS r, get(a, 0.4) AS s, topic(1.5) AS t FROM 't'", `{"a":[1,2]}`, `{"r":2,"s":1,"t":"7"}`},
+		{"value before a minus is a field by its spaces", "SELECT value - a AS r, value-a AS s FROM 't'", `{"value":3,"a":1}`, `{"r":2,"s":2}`},
+		{"or the keyword", "SELECT VALUE -a FROM 't'", `{"value":3,"a":1}`, `-1`},
 		{"indexof of what is not there", "SELECT indexof('abcd', 'x') AS r FROM 't'", `{}`, `{"r":-1}`},
 		{"replace takes an Int as its text", "SELECT replace(313, '3', 'x') AS r FROM 't'", `{}`, `{"r":"x1x"}`},
 	} {

@@ -28,7 +28,7 @@ func (n *index) eval(st *state) value {
 	if i.kind != kindNumber {
 		return value{}
 	}
-	return st.element(base, i.num.clamp(-1, maxIndex))
+	return st.element(base, i.num.whole(indexRounding(i)).clamp(-1, maxIndex))
 }
 
 // maxIndex is larger than any array can be.

@@ -15,7 +15,7 @@ func ExampleParse_syntaxError() {
 		fmt.Println(syn.Caret())
 	}
 	// Output:
-	// at 19: expected the end of the statement, found "FORM"
+	// at 19: expected FROM, WHERE or the end of the statement, found "FORM"
 	// SELECT temperature FORM 'sensor/data'
 	//                    ^
 }

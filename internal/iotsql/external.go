@@ -41,8 +41,8 @@ func (s *Statement) MayFire(env *Env) (bool, error) {
 	}
 	st := s.start(env)
 	defer st.finish()
-	st.assign(everything)
-	return s.fires(st), st.err
+	fires := st.assign(everything) && st.holds(s.where)
+	return fires && st.err == nil, st.err
 }
 
 // needs is what evaluating an expression takes besides the message.
@@ -72,8 +72,8 @@ func (p *parser) needing(parse func()) needs {
 	return inner
 }
 
-// checkExternal refuses a function that calls out where none may stand, and the
-// second call of one that a statement may make once (spec 11).
+// checkExternal refuses a function that calls out where none may stand, the second
+// call of one that a statement may make once (spec 11), and an unknown operation.
 func (p *parser) checkExternal(n *call, where int) {
 	name := n.fn.name
 	if !n.fn.calls || p.err != nil {
@@ -91,6 +91,11 @@ func (p *parser) checkExternal(n *call, where int) {
 			}
 		}
 	}
+	if len(n.args) > 0 && name == "get_registry_data" {
+		if operation, ok := n.args[0].(*literal); ok && !registryOperation(operation.val.text) {
+			p.fail(operation.from, "'DescribeThing' or 'ListThingGroupsForThing'", operation.source)
+		}
+	}
 	p.called = append(p.called, name)
 	p.needs = p.needs.and(needs{calls: name})
 }
@@ -104,11 +109,10 @@ func (p *parser) checkFixed(n *call) {
 		return
 	}
 	for _, arg := range fixedArguments(n.fn.name, n.args) {
-		walk(arg, func(inner node) bool {
+		walk(arg, func(inner node) {
 			if r, ok := inner.(*reference); ok && p.err == nil {
-				p.fail(r.offset(), "no variable of SET in this argument of "+n.fn.name+"()", r.name)
+				p.fail(r.from, "no variable of SET in this argument of "+n.fn.name+"()", r.name)
 			}
-			return true
 		})
 	}
 }

@@ -1,6 +1,9 @@
 package iotsql
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // function is one function of the language. To add one, write its entry in the
 // table of its theme.
@@ -38,17 +41,20 @@ func lookup(name string) (function, bool) {
 	return function{}, false
 }
 
-// unsupported reports whether AWS has a function of that name that is refused
-// here: some that call out of the process, and those that need Java's regular
-// expressions or its time patterns.
-func unsupported(name string) bool {
-	switch strings.ToLower(name) {
-	case "get_thing_shadow", "get_secret", "machinelearning_predict",
+// refusedFunctions are AWS's functions that are refused here: some that call out of
+// the process, and those that need Java's regular expressions or its time patterns.
+func refusedFunctions() []string {
+	return []string{
+		"get_thing_shadow", "get_secret", "machinelearning_predict",
 		"regexp_matches", "regexp_replace", "regexp_substr",
-		"parse_time", "time_to_epoch":
-		return true
+		"parse_time", "time_to_epoch",
 	}
-	return false
+}
+
+// unsupported reports whether AWS has a function of that name, in any case, that is
+// refused here.
+func unsupported(name string) bool {
+	return slices.Contains(refusedFunctions(), strings.ToLower(name))
 }
 
 // textOr is Undefined unless ok.

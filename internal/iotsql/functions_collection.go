@@ -1,6 +1,12 @@
 package iotsql
 
-import "github.com/cockroachdb/apd/v3"
+import (
+	"fmt"
+
+	"github.com/cockroachdb/apd/v3"
+
+	"github.com/fieldline-iot/fieldline/internal/iot"
+)
 
 // collectionFunctions look into arrays and objects, and at types.
 func collectionFunctions() []function {
@@ -62,7 +68,8 @@ func getOrDefault(_ *state, args []value) value {
 }
 
 // transform('enrichArray', object, array) adds the object's members to each object
-// of the array.
+// of the array. As on AWS, the result may have at most 128 KiB of JSON; a larger one
+// fails the rule.
 func transform(st *state, args []value) value {
 	extra, ok := st.asObject(args[1])
 	list := nestedRows(st, args[2])
@@ -83,6 +90,10 @@ func transform(st *state, args []value) value {
 			elem = elem.with(key, extra.elems[i])
 		}
 		rows = append(rows, elem)
+	}
+	const limit = 128 << 10
+	if len(st.appendJSON(nil, array(rows))) > limit {
+		st.fail(fmt.Errorf("the result of transform() is larger than %d bytes: %w", limit, iot.ErrLimit))
 	}
 	return array(rows)
 }

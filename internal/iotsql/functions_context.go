@@ -47,7 +47,7 @@ func topicName(st *state, args []value) value {
 	if len(args) == 0 {
 		return text(name)
 	}
-	n, ok := args[0].toNumber()
+	n, ok := toInt(args[0], indexRounding(args[0]))
 	if !ok {
 		return value{}
 	}

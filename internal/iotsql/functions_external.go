@@ -30,10 +30,14 @@ func getItem(st *state, args []value) value {
 
 // registryData is get_registry_data(operation, thing, role).
 func registryData(st *state, args []value) value {
-	if !texts(args...) || args[0].text != "DescribeThing" && args[0].text != "ListThingGroupsForThing" {
+	if !texts(args...) || !registryOperation(args[0].text) {
 		return value{}
 	}
 	return st.callOut("get_registry_data", args)
+}
+
+func registryOperation(name string) bool {
+	return name == "DescribeThing" || name == "ListThingGroupsForThing"
 }
 
 // texts reports whether all values are Strings.

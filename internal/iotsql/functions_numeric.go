@@ -2,6 +2,7 @@ package iotsql
 
 import (
 	"math"
+	"math/big"
 	"math/rand/v2"
 
 	"github.com/cockroachdb/apd/v3"
@@ -23,15 +24,15 @@ func numericFunctions() []function {
 		{name: "trunc", min: 2, max: 2, eval: truncate},
 		{name: "mod", min: 2, max: 2, eval: modulo},
 		{name: "remainder", min: 2, max: 2, eval: modulo},
-		bitwise("bitand", func(a, b int64) int64 { return a & b }),
-		bitwise("bitor", func(a, b int64) int64 { return a | b }),
-		bitwise("bitxor", func(a, b int64) int64 { return a ^ b }),
+		bitwise("bitand", (*big.Int).And),
+		bitwise("bitor", (*big.Int).Or),
+		bitwise("bitxor", (*big.Int).Xor),
 		{name: "bitnot", min: 1, max: 1, eval: func(_ *state, args []value) value {
-			n, ok := bits64(args[0])
+			n, ok := bitsOf(args[0])
 			if !ok {
 				return value{}
 			}
-			return integer(bitNot(n))
+			return numericOr(parseNumber(bitNot(n).String()))
 		}},
 		{name: "nanvl", min: 2, max: 2, eval: func(_ *state, args []value) value {
 			if args[0].isUndefined() || args[0].kind == kindNull {
@@ -86,24 +87,30 @@ func modulo(_ *state, args []value) value {
 	return numericOr(remainder(a, b))
 }
 
-// bits64 is an Int to compute bits of, rounded down; false outside 64 bits.
-func bits64(v value) (int64, bool) {
+// bitsOf is an Int to compute bits of, rounded down; false beyond 34 digits.
+func bitsOf(v value) (*big.Int, bool) {
 	n, ok := toInt(v, apd.RoundFloor)
-	if !ok {
-		return 0, false
+	if !ok || n.exponent() != 0 {
+		return nil, false
 	}
-	i, err := n.decimal().Int64()
-	return i, err == nil
+	if n.big == nil {
+		return big.NewInt(n.coef), true
+	}
+	i := n.big.Coeff.MathBigInt()
+	if n.big.Negative {
+		i.Neg(i)
+	}
+	return i, true
 }
 
-func bitwise(name string, f func(a, b int64) int64) function {
+func bitwise(name string, f func(z, a, b *big.Int) *big.Int) function {
 	return function{name: name, min: 2, max: 2, eval: func(_ *state, args []value) value {
-		a, ok := bits64(args[0])
-		b, also := bits64(args[1])
+		a, ok := bitsOf(args[0])
+		b, also := bitsOf(args[1])
 		if !ok || !also {
 			return value{}
 		}
-		return integer(f(a, b))
+		return numericOr(parseNumber(f(new(big.Int), a, b).String()))
 	}}
 }
 

@@ -8,15 +8,18 @@ import (
 	"github.com/cockroachdb/apd/v3"
 )
 
+// whiteSpace is what the trim functions take away.
+const whiteSpace = " \t\r\n\v\f"
+
 // textFunctions work on Strings; other types convert where spec 3 lets them.
 func textFunctions() []function {
 	return []function{
 		{name: "concat", max: unlimited, eval: concat},
 		mapText("lower", false, strings.ToLower),
 		mapText("upper", false, strings.ToUpper),
-		mapText("trim", false, strings.TrimSpace),
-		mapText("ltrim", false, func(s string) string { return strings.TrimLeft(s, " \t\r\n\v\f") }),
-		mapText("rtrim", false, func(s string) string { return strings.TrimRight(s, " \t\r\n\v\f") }),
+		mapText("trim", false, func(s string) string { return strings.Trim(s, whiteSpace) }),
+		mapText("ltrim", false, func(s string) string { return strings.TrimLeft(s, whiteSpace) }),
+		mapText("rtrim", false, func(s string) string { return strings.TrimRight(s, whiteSpace) }),
 		measure("length", utf8.RuneCountInString),
 		measure("numbytes", func(s string) int { return len(s) }),
 		{name: "substring", min: 2, max: 3, eval: substring},
@@ -91,6 +94,9 @@ func concat(st *state, args []value) value {
 func splice(st *state, args []value) value {
 	var all []value
 	for _, arg := range args {
+		if undefinedElement(arg) {
+			return value{}
+		}
 		if arg.kind != kindArray {
 			all = append(all, arg)
 			continue

@@ -2,6 +2,8 @@ package iotsql
 
 import (
 	"encoding/json"
+	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,6 +22,8 @@ func seeds() []string {
 		"SELECT CASE a WHEN 1 THEN {'k': [b]} ELSE NULL END, cast(x AS int), isNull(SELECT VALUE a FROM b) FROM 't'",
 		"SELECT * FROM 't' WHERE EXISTS (SELECT * FROM a AS b WHERE b = 1) AND x BETWEEN 1 AND 2 OR y IS NOT NULL",
 		"SELECT concat(a, 'b', [c]), substring(a, 1, 2), encode(*, 'base64'), get(a, 'b').c, a % 3 / 0 FROM '#'",
+		"SET @x = aws_lambda('f', {'k': *}) SELECT @x.y, get_dynamodb('t', 'k', a, 'r') FROM 't' WHERE get_or_default(get_registry_data('DescribeThing', topic(1), 'r').z, false)",
+		"SELECT VALUE -x FROM 't' WHERE a NOT BETWEEN -1 AND 1 OR a NOT LIKE b OR traceid() IS NULL OR end = 1",
 		"SELECT transform('enrichArray', {'k': a}, b), decode(c, 'base64').d, trunc(x, 2), lpad(x, 2), power(x, 2) FROM 't'",
 	}
 }
@@ -96,6 +100,42 @@ func FuzzNumber(f *testing.F) {
 		m, ok := parseNumber(double)
 		if again := string(m.appendDouble(nil)); !ok || again != double {
 			t.Errorf("%s is written as %s, and that as %s", text, double, again)
+		}
+	})
+}
+
+// FuzzTemplate checks that what is accepted expands, to itself when there is nothing
+// to expand, and that an error action accepts less: what does not call out.
+func FuzzTemplate(f *testing.F) {
+	for _, text := range []string{
+		"", "a/b", "${a}", "$${a}/${'}' + b}", "${get({'}': a}, '}')}", "${SELECT VALUE x FROM l AS x}", "${@v.a}", "${@w}", "${aws_lambda('f', a)}", "${a", "$ {a}",
+	} {
+		f.Add(text, []byte(`{"a":1.50,"b":"x","l":[1,{}]}`))
+	}
+	s, err := Parse("SET @v = {'a': a}, @w = get_or_default(aws_lambda('f', 1), 2) SELECT * FROM 't'", "2016-03-23")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, text string, payload []byte) {
+		tmpl, err := s.Template(text)
+		inError, errInError := s.ErrorTemplate(text)
+		if err != nil {
+			if errInError == nil {
+				t.Errorf("%q is accepted in an error action only", text)
+			}
+			return
+		}
+		if (errInError != nil) != tmpl.CallsOut() || errInError == nil && inError.CallsOut() {
+			t.Errorf("%q calls out: %t, and in an error action: %v", text, tmpl.CallsOut(), errInError)
+		}
+		env := testEnv(string(payload))
+		env.Call = func(Call) (json.RawMessage, error) { return json.RawMessage(`{"r":1}`), nil }
+		got, err := tmpl.Expand(env)
+		if !strings.Contains(text, "${") && (err != nil || got != text) {
+			t.Errorf("%q expands to %q, %v", text, got, err)
+		}
+		if err != nil && !errors.Is(err, iot.ErrLimit) {
+			t.Errorf("%q: %v", text, err)
 		}
 	})
 }

@@ -1,7 +1,6 @@
 package iotsql
 
 import (
-	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -36,26 +35,15 @@ func (t token) word(keyword string) bool {
 // reserved words cannot be field names, so that a clause's end is certain.
 func (t token) reserved() bool {
 	switch strings.ToLower(t.text) {
-	case "select", "from", "where", "as", "and", "or", "not", "in",
-		"case", "when", "then", "else", "end":
+	case "select", "from", "where", "as", "and", "or", "not", "in", "case":
 		return t.kind == tokenWord
 	}
 	return false
 }
 
-// describe names the token in an error message.
-func (t token) describe() string {
-	switch t.kind {
-	case tokenEnd:
-		return "the end"
-	case tokenText:
-		return "a string"
-	}
-	const longest = 40
-	if len(t.text) > longest {
-		return fmt.Sprintf("%.*q…", longest, t.text)
-	}
-	return fmt.Sprintf("%q", t.text)
+// ofCase are words that cannot be field names within a CASE.
+func (t token) ofCase() bool {
+	return t.word("WHEN") || t.word("THEN") || t.word("ELSE") || t.word("END")
 }
 
 // scan returns the token at or after offset i of src.
@@ -132,7 +120,7 @@ func scanText(src string, at int) token {
 	for i := at + 1; ; i++ {
 		n := strings.Index(src[i:], quote)
 		if n < 0 {
-			return token{kind: tokenBad, text: "a closing quote", at: at, next: len(src)}
+			return token{kind: tokenBad, text: "a closing quote for the string that begins here", at: at, next: len(src)}
 		}
 		i += n
 		if !strings.HasPrefix(src[i+1:], quote) {

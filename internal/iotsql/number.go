@@ -86,6 +86,12 @@ func (n number) exponent() int32 {
 	return n.exp
 }
 
+// adjusted is the exponent of n in scientific notation.
+func (n number) adjusted() int64 {
+	d := n.decimal()
+	return d.NumDigits() - 1 + int64(d.Exponent)
+}
+
 // normal returns n as an Int if it is whole and has at most 34 digits, and
 // otherwise without trailing zeros.
 func (n number) normal() number {

@@ -4,24 +4,28 @@ package iotsql
 func (p *parser) expression() node {
 	p.nest()
 	defer func() { p.depth-- }()
+	from := p.tok.at
 	left := p.conjunction()
 	for p.tok.word("OR") {
-		left = p.binary(opOr, left, p.conjunction)
+		left = p.binary(from, opOr, left, p.conjunction)
 	}
 	return left
 }
 
-// binary takes the operator's token and the operand after it.
-func (p *parser) binary(op operator, left node, operand func() node) node {
+// binary takes the operator's token and the operand after it; the left operand
+// begins at from.
+func (p *parser) binary(from int, op operator, left node, operand func() node) node {
 	p.nodes++
-	where := at(p.take().at)
-	return &binary{at: where, op: op, left: left, right: operand()}
+	p.take()
+	right := operand()
+	return &binary{span: p.since(from), op: op, left: left, right: right}
 }
 
 func (p *parser) conjunction() node {
+	from := p.tok.at
 	left := p.inversion()
 	for p.tok.word("AND") {
-		left = p.binary(opAnd, left, p.inversion)
+		left = p.binary(from, opAnd, left, p.inversion)
 	}
 	return left
 }
@@ -33,19 +37,21 @@ func (p *parser) inversion() node {
 	p.nest()
 	defer func() { p.depth-- }()
 	p.nodes++
-	where := at(p.take().at)
-	return &not{at: where, x: p.inversion()}
+	from := p.take().at
+	x := p.inversion()
+	return &not{span: p.since(from), x: x}
 }
 
 func (p *parser) comparison() node {
+	from := p.tok.at
 	left := p.sum()
 	for {
 		op, ok := comparisonOperator(p.tok)
 		switch {
 		case ok:
-			left = p.binary(op, left, p.sum)
+			left = p.binary(from, op, left, p.sum)
 		case p.tok.word("IN"), p.tok.word("NOT"), p.tok.word("LIKE"), p.tok.word("BETWEEN"), p.tok.word("IS"):
-			left = p.wordComparison(left)
+			left = p.wordComparison(from, left)
 		default:
 			return left
 		}
@@ -74,25 +80,28 @@ func comparisonOperator(t token) (operator, bool) {
 }
 
 // wordComparison = [NOT] IN … | [NOT] LIKE … | [NOT] BETWEEN … | IS [NOT] NULL
-func (p *parser) wordComparison(x node) node {
+func (p *parser) wordComparison(from int, x node) node {
 	p.nodes++
-	where := at(p.tok.at)
 	negated := p.takeWord("NOT")
 	switch {
 	case p.takeWord("IN"):
-		n := &in{at: where, x: x, negated: negated}
+		n := &in{x: x, negated: negated}
 		p.candidates(n)
+		n.span = p.since(from)
 		return n
 	case p.takeWord("LIKE"):
-		return &like{at: where, x: x, pattern: p.sum(), negated: negated}
+		pattern := p.sum()
+		return &like{span: p.since(from), x: x, pattern: pattern, negated: negated}
 	case p.takeWord("BETWEEN"):
-		n := &between{at: where, x: x, low: p.sum(), negated: negated}
+		n := &between{x: x, low: p.sum(), negated: negated}
 		p.expectWord("AND")
 		n.high = p.sum()
+		n.span = p.since(from)
 		return n
 	case !negated && p.takeWord("IS"):
-		n := &isNull{at: where, x: x, negated: p.takeWord("NOT")}
+		n := &isNull{x: x, negated: p.takeWord("NOT")}
 		p.expectWord("NULL")
+		n.span = p.since(from)
 		return n
 	}
 	p.want("IN, LIKE or BETWEEN")
@@ -113,13 +122,14 @@ func (p *parser) candidates(n *in) {
 }
 
 func (p *parser) sum() node {
+	from := p.tok.at
 	left := p.product()
 	for {
 		switch {
 		case p.tok.is("+"):
-			left = p.binary(opAdd, left, p.product)
+			left = p.binary(from, opAdd, left, p.product)
 		case p.tok.is("-"):
-			left = p.binary(opSubtract, left, p.product)
+			left = p.binary(from, opSubtract, left, p.product)
 		default:
 			return left
 		}
@@ -127,15 +137,16 @@ func (p *parser) sum() node {
 }
 
 func (p *parser) product() node {
+	from := p.tok.at
 	left := p.sign()
 	for {
 		switch {
 		case p.tok.is("*"):
-			left = p.binary(opMultiply, left, p.sign)
+			left = p.binary(from, opMultiply, left, p.sign)
 		case p.tok.is("/"):
-			left = p.binary(opDivide, left, p.sign)
+			left = p.binary(from, opDivide, left, p.sign)
 		case p.tok.is("%"):
-			left = p.binary(opRemainder, left, p.sign)
+			left = p.binary(from, opRemainder, left, p.sign)
 		default:
 			return left
 		}
@@ -149,24 +160,26 @@ func (p *parser) sign() node {
 	p.nest()
 	defer func() { p.depth-- }()
 	p.nodes++
-	where := at(p.take().at)
-	return &negation{at: where, x: p.sign()}
+	from := p.take().at
+	x := p.sign()
+	return &negation{span: p.since(from), x: x}
 }
 
 // postfix = primary {. name | [index]}
 func (p *parser) postfix() node {
+	from := p.tok.at
 	base := p.primary()
 	for {
-		where := at(p.tok.at)
 		switch {
 		case p.takeSymbol("."):
 			p.nodes++
-			base = &path{at: where, base: base, name: p.name()}
+			name := p.name()
+			base = &path{span: p.since(from), base: base, name: name}
 		case p.takeSymbol("["):
 			p.nodes++
 			i := p.expression()
 			p.expectSymbol("]")
-			base = &index{at: where, base: base, i: i}
+			base = &index{span: p.since(from), base: base, i: i}
 		default:
 			return base
 		}

@@ -8,11 +8,10 @@ import (
 // primary is an operand: a constant, a name, a call, or something in brackets.
 func (p *parser) primary() node {
 	p.nodes++
-	where := at(p.tok.at)
 	switch p.tok.kind {
 	case tokenText:
-		s := p.take().text
-		return &literal{at: where, val: text(s), source: quote(s)}
+		t := p.take()
+		return &literal{span: span{t.at, t.next}, val: text(t.text), source: quote(t.text)}
 	case tokenNumber:
 		return p.number()
 	case tokenVariable:
@@ -20,15 +19,17 @@ func (p *parser) primary() node {
 	case tokenWord:
 		return p.named()
 	}
+	from := p.tok.at
 	switch {
 	case p.takeSymbol("*"):
-		return &wholeRow{at: where, nested: p.selects > 0}
+		return &wholeRow{span: p.since(from), nested: p.selects > 0}
 	case p.tok.is("("):
 		return p.parenthesised()
 	case p.tok.is("["):
-		p.newer(p.tok.at, "an array literal")
+		p.newer(from, "an array literal")
 		p.take()
-		return &arrayLiteral{at: where, elems: p.list("]")}
+		elems := p.list("]")
+		return &arrayLiteral{span: p.since(from), elems: elems}
 	case p.tok.is("{"):
 		return p.objectLiteral()
 	}
@@ -40,9 +41,9 @@ func (p *parser) number() node {
 	t := p.take()
 	n, ok := parseNumber(t.text)
 	if !ok {
-		p.fail(t.at, fmt.Sprintf("a number below 1E%d", maxExponent+1), t.text)
+		p.fail(t.at, fmt.Sprintf("a number between 1E-%d and 1E%d in size", maxExponent, maxExponent+1), t.text)
 	}
-	return &literal{at: at(t.at), val: numeric(n), source: t.text}
+	return &literal{span: span{t.at, t.next}, val: numeric(n), source: t.text}
 }
 
 func (p *parser) reference() node {
@@ -56,7 +57,7 @@ func (p *parser) reference() node {
 	}
 	p.needs = p.needs.and(p.lets[slot].needs).and(needs{lets: 1 << slot})
 	t := p.take()
-	return &reference{at: at(t.at), name: t.text, slot: slot}
+	return &reference{span: span{t.at, t.next}, name: t.text, slot: slot}
 }
 
 // parenthesised = ( expr ) | ( SELECT … )
@@ -93,8 +94,10 @@ func (p *parser) list(closing string) []node {
 // objectLiteral = { 'key' : expr {, 'key' : expr} }
 func (p *parser) objectLiteral() node {
 	p.newer(p.tok.at, "an object literal")
-	n := &objectLiteral{at: at(p.take().at)}
+	from := p.take().at
+	n := &objectLiteral{}
 	if p.takeSymbol("}") {
+		n.span = p.since(from)
 		return n
 	}
 	for {
@@ -109,20 +112,21 @@ func (p *parser) objectLiteral() node {
 		}
 	}
 	p.expectSymbol("}")
+	n.span = p.since(from)
 	return n
 }
 
 // named is what begins with a word.
 func (p *parser) named() node {
-	where := at(p.tok.at)
+	where := span{p.tok.at, p.tok.next}
 	constant := func(v value, source string) node {
 		p.take()
-		return &literal{at: where, val: v, source: source}
+		return &literal{span: where, val: v, source: source}
 	}
 	switch {
 	case p.tok.word("CASE"):
 		return p.choice()
-	case p.tok.reserved():
+	case p.tok.reserved(), p.cases > 0 && p.tok.ofCase():
 		p.want("an expression")
 		return &literal{}
 	case p.tok.word("true"):
@@ -135,7 +139,7 @@ func (p *parser) named() node {
 		return p.call()
 	}
 	name := p.take().text
-	return &field{at: where, name: name, root: p.root(name), nested: p.selects > 0}
+	return &field{span: where, name: name, root: p.root(name), nested: p.selects > 0}
 }
 
 // call = name ( arguments ); cast and EXISTS have arguments of their own kind.
@@ -152,12 +156,17 @@ func (p *parser) call() node {
 	}
 	fn, ok := lookup(name.text)
 	if !ok {
-		p.fail(name.at, "a function of IoT SQL", fmt.Sprintf("%q", name.text))
+		want := "a function of IoT SQL"
+		if like := similar(name.text); like != "" {
+			want += ", such as " + like + "()"
+		}
+		p.fail(name.at, want, name.describe())
 	}
 	if fn.newer {
 		p.newer(name.at, fn.name+"()")
 	}
-	n := &call{at: at(name.at), name: name.text, fn: fn, args: p.list(")")}
+	n := &call{name: name.text, fn: fn, args: p.list(")")}
+	n.span = p.since(name.at)
 	p.nodes += len(n.args)
 	if fn.name == "decode" && p.err == nil {
 		p.checkDecode(n)
@@ -173,14 +182,16 @@ func (p *parser) checkDecode(n *call) {
 		return
 	}
 	if mode, ok := n.args[1].(*literal); ok && mode.val.text == "proto" {
-		p.refuse(mode.offset(), "decode() of protobuf")
+		p.refuse(mode.from, "decode() of protobuf")
 	}
 }
 
 // cast = CAST ( expr AS type )
 func (p *parser) cast(name token) node {
-	n := &cast{at: at(name.at), x: p.expression()}
-	p.expectWord("AS")
+	n := &cast{x: p.expression()}
+	if !p.takeWord("AS") {
+		p.want("AS and a type, such as cast(x AS Int)")
+	}
 	to, newer, ok := castTypeOf(p.tok.text)
 	if !ok || p.tok.kind != tokenWord {
 		p.want("one of String, Nvarchar, Text, Ntext, Varchar, Int, Integer, Double, Decimal, Bool, Boolean")
@@ -190,6 +201,7 @@ func (p *parser) cast(name token) node {
 	}
 	n.to, n.typeName = to, p.take().text
 	p.expectSymbol(")")
+	n.span = p.since(name.at)
 	return n
 }
 
@@ -198,14 +210,20 @@ func (p *parser) exists(name token) node {
 		p.want("SELECT")
 		return &literal{}
 	}
-	n := &exists{at: at(name.at), rows: p.subquery()}
+	rows := p.subquery()
 	p.expectSymbol(")")
-	return n
+	return &exists{span: p.since(name.at), rows: rows}
 }
 
 // choice = CASE expr WHEN expr THEN expr {WHEN …} [ELSE expr] END
 func (p *parser) choice() node {
-	n := &choice{at: at(p.take().at), x: p.expression()}
+	from := p.take().at
+	p.cases++
+	defer func() { p.cases-- }()
+	if p.tok.word("WHEN") {
+		p.want("a value to compare, as in CASE x WHEN 1 THEN …")
+	}
+	n := &choice{x: p.expression()}
 	for p.takeWord("WHEN") {
 		p.nodes++
 		w := when{match: p.expression()}
@@ -216,9 +234,13 @@ func (p *parser) choice() node {
 	if len(n.whens) == 0 {
 		p.want("WHEN")
 	}
-	if p.takeWord("ELSE") {
+	switch {
+	case p.takeWord("ELSE"):
 		n.other = p.expression()
+	case !p.tok.word("END"):
+		p.want("WHEN, ELSE or END")
 	}
 	p.expectWord("END")
+	n.span = p.since(from)
 	return n
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"unicode"
 
 	"github.com/fieldline-iot/fieldline/internal/topic"
@@ -12,6 +13,9 @@ import (
 // statement = [SET …] SELECT items [FROM filter] [WHERE expr]
 func (p *parser) statement() *Statement {
 	p.set()
+	if p.lets != nil && !p.tok.word("SELECT") {
+		p.want(`"," or SELECT`)
+	}
 	p.expectWord("SELECT")
 	s := &Statement{program: p.program}
 	p.selected(&s.query)
@@ -20,10 +24,23 @@ func (p *parser) statement() *Statement {
 	}
 	s.whereNeeds = p.needing(func() { p.condition(&s.query) })
 	s.needs = p.needs
+	source, where := p.src, s.where
+	s.traced = sync.OnceValue(func() *traced { return trace(source, where) })
 	if p.tok.kind != tokenEnd {
-		p.want("the end of the statement")
+		p.want(s.mayFollow() + "the end of the statement")
 	}
 	return s
+}
+
+// mayFollow names the clauses that a statement could go on with, for an error.
+func (s *Statement) mayFollow() string {
+	switch {
+	case s.where != nil:
+		return ""
+	case s.filter != "":
+		return "WHERE or "
+	}
+	return "FROM, WHERE or "
 }
 
 // set = SET @v = expr {, @v = expr}
@@ -45,7 +62,7 @@ func (p *parser) set() {
 		}
 		p.take()
 		p.expectSymbol("=")
-		v := variable{name: name.text}
+		v := variable{name: name.text, from: name.at}
 		v.needs = p.needing(func() { v.expr = p.expression() })
 		p.lets = append(p.lets, v)
 		if !p.takeSymbol(",") {
@@ -117,7 +134,8 @@ func (p *parser) selected(q *query) {
 
 // valueKeyword tells the keyword VALUE from a field of that name, by what follows
 // it. The guide names FROM, a comma, AS, a point and [ as what makes it a field;
-// operators do too, so that SELECT value - 32 means what it seems to.
+// operators do too, so that SELECT value - 32 means what it seems to, and so does
+// SELECT VALUE -x, by its spaces.
 func valueKeyword(src string, t token) bool {
 	if !t.word("VALUE") {
 		return false
@@ -131,6 +149,8 @@ func valueKeyword(src string, t token) bool {
 		return !after.word("IN") && !after.word("LIKE") && !after.word("BETWEEN")
 	case next.kind == tokenWord:
 		return !next.reserved() || next.word("CASE")
+	case next.is("-"): // of a negative value, or of a difference
+		return next.at > t.next && after.at == next.next
 	case next.is("*"): // the payload, or a product
 		operand := after.kind == tokenNumber || after.kind == tokenText || after.kind == tokenVariable ||
 			after.is("(") || after.kind == tokenWord && !after.reserved()
@@ -143,6 +163,7 @@ func valueKeyword(src string, t token) bool {
 
 // item = expr [AS name {. name}]
 func (p *parser) item() item {
+	from := p.tok.at
 	it := item{expr: p.expression()}
 	if p.takeWord("AS") {
 		it.alias = []string{p.name()}
@@ -151,7 +172,7 @@ func (p *parser) item() item {
 		}
 		it.key = it.alias
 	} else if p.err == nil && !it.star() {
-		it.key = []string{defaultKey(it.expr)}
+		it.key = []string{defaultKey(it.expr, p.src[from:p.end])}
 	}
 	return it
 }
@@ -159,7 +180,7 @@ func (p *parser) item() item {
 // name is any word, reserved or not.
 func (p *parser) name() string {
 	if p.tok.kind != tokenWord {
-		p.want("a name")
+		p.want("a name of letters, digits and _")
 	}
 	return p.take().text
 }
@@ -181,7 +202,8 @@ func (p *parser) subquery() *subquery {
 	p.newer(p.tok.at, "a nested SELECT")
 	p.nest()
 	before := p.nodes
-	n := &subquery{at: at(p.take().at)}
+	from := p.take().at
+	n := &subquery{}
 	p.selects++
 	p.selected(&n.query)
 	p.selects--
@@ -195,5 +217,6 @@ func (p *parser) subquery() *subquery {
 	p.selects--
 	p.depth--
 	n.size = 1 + p.nodes - before
+	n.span = p.since(from)
 	return n
 }

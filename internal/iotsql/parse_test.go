@@ -19,20 +19,20 @@ func TestSyntaxErrors(t *testing.T) {
 		{"SELEC *", 0, `expected SELECT, found "SELEC"`},
 		{"FROM 't/x'", 0, `expected SELECT, found "FROM"`},
 		{"SELECT FROM 't'", 7, `expected an expression, found "FROM"`},
-		{"SELECT a b FROM 't'", 9, `expected the end of the statement, found "b"`},
-		{"SELECT * FROM 't' GROUP BY x", 18, `expected the end of the statement, found "GROUP"`},
+		{"SELECT a b FROM 't'", 9, `expected FROM, WHERE or the end of the statement, found "b"`},
+		{"SELECT * FROM 't' GROUP BY x", 18, `expected WHERE or the end of the statement, found "GROUP" (there is no such clause)`},
 		{"SELECT * FROM 'a' WHERE b = 'on')", 32, `expected the end of the statement, found ")"`},
 		{"SELECT * FROM 'a' WHERE NOT", 27, `expected an expression, found the end`},
 		{"SELECT (1 + 2 FROM 't'", 14, `expected ")", found "FROM"`},
-		{"SELECT 'abc FROM 't'", 18, `expected the end of the statement, found "t"`},
+		{"SELECT 'abc FROM 't'", 18, `the end of the statement, found "t"`},
 		{"SELECT 'abc FROM t", 7, "expected a closing quote"},
 		{"SELECT a FROM", 13, "expected a topic filter in quotes, found the end"},
 		{"SELECT a FROM 'a/b+'", 14, "expected a topic filter"},
 		{"SELECT a FROM ''", 14, "expected a topic filter"},
-		{"SELECT a AS FROM 't'", 17, "expected the end of the statement"},
-		{"SELECT a AS 1 FROM 't'", 12, `expected a name, found "1"`},
+		{"SELECT a AS FROM 't'", 17, "expected FROM, WHERE or the end of the statement, found the string 't'"},
+		{"SELECT a AS 1 FROM 't'", 12, `expected a name of letters, digits and _, found "1"`},
 		{"SELECT 12abc FROM 't'", 7, "expected a number, or a name"},
-		{"SELECT 1E2000 FROM 't'", 7, "expected a number below 1E1000"},
+		{"SELECT 1E2000 FROM 't'", 7, "expected a number between 1E-999 and 1E1000"},
 		{"SELECT a # b", 9, `found "#"`},
 		{"SELECT @ FROM 't'", 7, "expected a variable's name after @"},
 		{"SELECT nosuchfn(1) FROM 't'", 7, `expected a function of IoT SQL, found "nosuchfn"`},
@@ -48,7 +48,7 @@ func TestSyntaxErrors(t *testing.T) {
 		{"SELECT a IS 1 FROM 't'", 12, "expected NULL"},
 		{"SELECT EXISTS (a) FROM 't'", 15, "expected SELECT"},
 		{"SELECT CASE a ELSE 1 END FROM 't'", 14, "expected WHEN"},
-		{"SELECT CASE a WHEN 1 THEN 2 FROM 't'", 28, "expected END"},
+		{"SELECT CASE a WHEN 1 THEN 2 FROM 't'", 28, "expected WHEN, ELSE or END"},
 		{"SELECT (SELECT a) FROM 't'", 16, "expected FROM"},
 		{"SELECT @x FROM 't'", 7, `expected a variable that SET has assigned before, found "@x"`},
 		{"SET @a = @a SELECT 1", 9, "expected a variable that SET has assigned before"},
@@ -58,6 +58,19 @@ func TestSyntaxErrors(t *testing.T) {
 		{"SET @é = 1 SELECT 1", 4, "expected a variable such as @name"},
 		{"SET @" + strings.Repeat("x", 65) + " = 1 SELECT 1", 4, "expected a variable such as @name"},
 		{"SET @a=1,@b=1,@c=1,@d=1,@e=1,@f=1,@g=1,@h=1,@i=1,@j=1,@k=1 SELECT 1", 54, "expected at most 10 variables"},
+		{"SELECT a && b", 9, `found "&" (write AND)`},
+		{"SELECT a FROM 't' WHERE !b", 24, `expected an expression, found "!" (write NOT)`},
+		{"SELECT a FROM 't' WHERE b = “on”", 28, `found "“" (write ' or " for a string)`},
+		{"SELECT a FROM 't';", 17, `expected WHERE or the end of the statement, found ";" (statements have no end mark)`},
+		{"SELECT * WHERE a FROM 't'", 17, `expected the end of the statement, found "FROM"`},
+		{"SELECT Uper(a)", 7, `expected a function of IoT SQL, such as upper(), found "Uper"`},
+		{"SELECT len(a)", 7, "such as length()"},
+		{"SELECT cast(a, 'Int')", 13, "expected AS and a type, such as cast(x AS Int)"},
+		{"SELECT CASE WHEN a THEN b END", 12, "expected a value to compare, as in CASE x WHEN 1 THEN …"},
+		{"SET @x = 1 SET @y = 2 SELECT @x", 11, `expected "," or SELECT, found "SET"`},
+		{"SELECT a.'b c'", 9, "expected a name of letters, digits and _, found the string 'b c'"},
+		{"SELECT $a", 7, `found "$" (variables begin with @)`},
+		{"SELECT a " + strings.Repeat("x", 50), 9, "xxx\"…"},
 		{long, 107, "expected at most 100 levels of nesting"},
 		{"SELECT " + strings.Repeat("-", 200) + "1", 106, "expected at most 100 levels of nesting"},
 		{"SELECT '" + strings.Repeat("x", maxText) + "'", maxText, "expected at most 65536 bytes"},
@@ -176,5 +189,18 @@ func TestCaret(t *testing.T) {
 	syn, ok := errors.AsType[*SyntaxError](err)
 	if want := "\tGROUP BY b\n\t^"; !ok || syn.Caret() != want {
 		t.Errorf("%v: %q, want %q", err, syn.Caret(), want)
+	}
+}
+
+func TestCaretInALongLine(t *testing.T) {
+	_, err := Parse("SELECT "+strings.Repeat("é, ", 100)+"b c, "+strings.Repeat("d, ", 100)+"e FROM 't'", "")
+	syn, ok := errors.AsType[*SyntaxError](err)
+	if !ok {
+		t.Fatal(err)
+	}
+	line, mark, _ := strings.Cut(syn.Caret(), "\n")
+	runes, at := []rune(line), len([]rune(mark))-1
+	if len(line) > 200 || runes[at] != 'c' || runes[0] != '…' || runes[len(runes)-1] != '…' {
+		t.Errorf("%v\n%s\n%s", err, line, mark)
 	}
 }

@@ -21,9 +21,11 @@ type parser struct {
 	*program
 	src     string
 	tok     token // the next one, not taken yet
+	end     int   // of the last token that was taken
 	err     *SyntaxError
 	depth   int      // of maxNesting
 	selects int      // nested SELECTs whose rows are in scope
+	cases   int      // CASEs under way
 	nodes   int      // made so far: what a row of a nested SELECT costs
 	needs   needs    // of what was read so far
 	called  []string // functions that call out, in lower case
@@ -87,11 +89,15 @@ func (p *parser) move(offset int) {
 
 func (p *parser) take() token {
 	taken := p.tok
+	p.end = taken.next
 	if p.err == nil {
 		p.move(taken.next)
 	}
 	return taken
 }
+
+// since is the place of what was taken from an offset on.
+func (p *parser) since(from int) span { return span{from, p.end} }
 
 // peek is the token after the next one.
 func (p *parser) peek() token { return scan(p.src, p.tok.next) }

@@ -57,7 +57,7 @@ func (r *interpreter) eval(n node) any {
 	case *subquery:
 		return r.subquery(n)
 	case *exists:
-		rows, ok := r.subquery(n.rows).([]any)
+		rows, ok := r.eval(n.rows).([]any)
 		return definedIf(ok, func() any { return len(rows) > 0 })
 	case *call:
 		return r.call(n)

@@ -1,11 +1,12 @@
 package iotsql
 
-// fires is whether WHERE lets a row pass: it is true, or "true" in any case.
-func (q *query) fires(st *state) bool {
-	if q.where == nil {
+// holds is whether WHERE lets a row pass: there is none, or it is true, or "true" in
+// any case.
+func (st *state) holds(where node) bool {
+	if where == nil {
 		return true
 	}
-	truth, ok := q.where.eval(st).toBoolean()
+	truth, ok := where.eval(st).toBoolean()
 	return truth && ok
 }
 
@@ -157,7 +158,7 @@ func (n *subquery) eval(st *state) value {
 			break
 		}
 		st.rows = append(st.rows, row{alias: n.alias, elem: elem})
-		if n.fires(st) {
+		if st.holds(n.where) {
 			if v := n.project(st); !v.isUndefined() {
 				rows = append(rows, v)
 			}
@@ -191,7 +192,7 @@ func (n *subquery) appendRows(st *state, dst []byte) ([]byte, bool) {
 		}
 		st.rows = append(st.rows, row{alias: n.alias, elem: elem})
 		defined := false
-		if n.fires(st) {
+		if st.holds(n.where) {
 			dst, defined = n.appendRow(st, dst)
 		}
 		if !defined {

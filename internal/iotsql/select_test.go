@@ -27,7 +27,7 @@ func TestProjection(t *testing.T) {
 	for _, c := range []struct{ name, sql, payload, want string }{
 		{"unaliased fields keep their names", "SELECT a, b.c FROM 't'", `{"a":1,"b":{"c":2}}`, `{"a":1,"c":2}`},
 		{"functions are named for themselves", "SELECT Topic(), cast(a AS string) FROM 't'", `{"a":1}`, `{"Topic":"site/7/line","cast":"1"}`},
-		{"other expressions are their text", "SELECT a+1, -a FROM 't'", `{"a":1}`, `{"a + 1":2,"-a":-1}`},
+		{"other expressions are their text", "SELECT a+1, -a FROM 't'", `{"a":1}`, `{"a+1":2,"-a":-1}`},
 		{"undefined is left out and null is not", "SELECT a, b FROM 't'", `{"a":null}`, `{"a":null}`},
 		{"nothing defined is an empty object", "SELECT b FROM 't'", `{}`, `{}`},
 		{"the later of two equal keys wins", "SELECT a, b AS a FROM 't'", `{"a":1,"b":2}`, `{"a":2}`},

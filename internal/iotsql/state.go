@@ -24,6 +24,7 @@ type program struct {
 // variable is one assignment of SET.
 type variable struct {
 	name string // with its @, as it is first written
+	from int    // where it stands
 	expr node
 	needs
 }
@@ -48,6 +49,8 @@ type state struct {
 	rows     []row             // nested SELECTs, innermost last
 	args     []value           // of calls under way, as a stack
 	calls    map[string]string // of functions that call out once, their arguments
+	seen     []value           // what the probes of Explain saw
+	passed   []bool            // which of them saw something
 	keys     []string          // of objects that are being written, as a stack
 	out      []byte            // scratch for the result
 	left     int               // of the budget
@@ -114,23 +117,27 @@ func (st *state) spend(units int) bool {
 // spendBytes takes what reading or making n bytes costs.
 func (st *state) spendBytes(n int) bool { return st.spend(1 + n>>4) }
 
-// assign evaluates those variables of SET that wanted has, as bits of their places.
-// AWS bounds each value and all of them by 128 KiB of JSON.
-func (st *state) assign(wanted uint16) {
+// assign evaluates those variables of SET that wanted has, as bits of their places,
+// and reports whether the evaluation may go on. AWS bounds each value and all of
+// them by 128 KiB of JSON.
+func (st *state) assign(wanted uint16) bool {
 	const limit = 128 << 10
 	total := 0
 	for i := range st.lets {
-		if wanted&(1<<i) == 0 {
-			st.vars = append(st.vars, value{})
-			continue
+		v := value{}
+		if wanted&(1<<i) != 0 {
+			v = st.lets[i].expr.eval(st)
+			st.out = st.appendJSON(st.out[:0], v)
+			if total += len(st.out); total > limit {
+				st.fail(fmt.Errorf("the values of SET up to %s are larger than %d bytes: %w", st.lets[i].name, limit, iot.ErrLimit))
+			}
 		}
-		v := st.lets[i].expr.eval(st)
-		st.out = st.appendJSON(st.out[:0], v)
-		if total += len(st.out); total > limit {
-			st.fail(fmt.Errorf("the values of SET up to %s are larger than %d bytes: %w", st.lets[i].name, limit, iot.ErrLimit))
+		if st.err != nil {
+			return false
 		}
 		st.vars = append(st.vars, v)
 	}
+	return true
 }
 
 // look reads what the statement wants of the payload, once: one pass checks that it

@@ -13,6 +13,7 @@ type Statement struct {
 	query
 	filter            string
 	needs, whereNeeds needs
+	traced            func() *traced
 }
 
 // Parse reads a statement in the given version of the language: "2015-10-08",
@@ -61,16 +62,21 @@ type Result struct {
 }
 
 // Eval evaluates the statement: SET, then WHERE, then SELECT. An error means that
-// the rule fails on this message: the step budget or a limit of SET is exceeded
-// ([iot.ErrLimit]).
+// the rule fails on this message: the step budget, the number of calls or a limit of
+// the language is exceeded ([iot.ErrLimit]), or a call out failed, whose error it
+// wraps.
 func (s *Statement) Eval(env *Env) (Result, error) {
 	if s.where == nil && s.passthrough() && len(s.lets) == 0 {
 		return Result{Fired: true, Payload: env.Message.Payload, Passthrough: true}, nil
 	}
 	st := s.start(env)
 	defer st.finish()
-	st.assign(everything)
-	if fired := s.fires(st); !fired || st.err != nil {
+	return s.evaluate(st, s.where)
+}
+
+// evaluate takes the steps of Eval; where is WHERE, which Explain has probes in.
+func (s *Statement) evaluate(st *state, where node) (Result, error) {
+	if !st.assign(everything) || !st.holds(where) || st.err != nil {
 		return Result{}, st.err
 	}
 	result := s.render(st)

@@ -38,16 +38,29 @@ func (e *SyntaxError) Unwrap() error {
 }
 
 // Caret returns the line of the text that the error is in, and below it a line
-// with a caret under the offending byte.
+// with a caret under the offending byte. Of a long line it is what stands around it.
 func (e *SyntaxError) Caret() string {
+	const around = 72 // bytes to either side
 	at := min(e.Offset, len(e.text))
 	start := strings.LastIndexByte(e.text[:at], '\n') + 1
 	line, _, _ := strings.Cut(e.text[start:], "\n")
-	pad := strings.Map(func(r rune) rune {
+	if end := at - start + around; end < len(line) {
+		line = strings.ToValidUTF8(line[:end], "") + "…"
+	}
+	if from := at - start - around; from > 0 {
+		before := strings.ToValidUTF8(e.text[start+from:at], "")
+		line = "…" + before + line[at-start:]
+		return line + "\n " + blank(before) + "^"
+	}
+	return line + "\n" + blank(e.text[start:at]) + "^"
+}
+
+// blank is a text of spaces as wide as s.
+func blank(s string) string {
+	return strings.Map(func(r rune) rune {
 		if r == '\t' {
 			return r // keeps the caret in its column
 		}
 		return ' '
-	}, e.text[start:at])
-	return line + "\n" + pad + "^"
+	}, s)
 }

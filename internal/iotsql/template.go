@@ -89,7 +89,9 @@ func (t *Template) Expand(env *Env) (string, error) {
 	}
 	st := t.start(env)
 	defer st.finish()
-	st.assign(t.needs.lets)
+	if !st.assign(t.needs.lets) {
+		return "", st.err
+	}
 	out := st.out[:0]
 	for _, part := range t.parts {
 		out = append(out, part.text...)

@@ -40,10 +40,14 @@ func object(keys []string, elems []value) value {
 	return value{kind: kindObject, keys: keys, elems: elems}
 }
 
-// numericOr is Undefined unless ok, for results of arithmetic and functions.
+// numericOr is Undefined unless ok, for results of arithmetic and functions. What is
+// smaller than a Decimal can be is zero.
 func numericOr(n number, ok bool) value {
 	if !ok {
 		return value{}
+	}
+	if n.exponent() < -maxExponent && n.adjusted() < -maxExponent {
+		return integer(0)
 	}
 	return numeric(n)
 }

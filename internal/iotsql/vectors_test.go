@@ -21,9 +21,9 @@ type vector struct {
 	Payload                                 json.RawMessage
 	PayloadRaw, PayloadB64                  *string
 	Context                                 struct {
-		ClientID, AccountID, Principal, SourceIP, Protocol, BasicIngestRule string
-		Timestamp                                                           int64
-		MQTT5                                                               *struct {
+		ClientID, AccountID, Principal, SourceIP, Protocol, BasicIngestRule, TraceID string
+		Timestamp                                                                    int64
+		MQTT5                                                                        *struct {
 			ContentType, ResponseTopic, CorrelationDataB64 string
 			PayloadFormatUTF8                              bool
 			UserProperties                                 [][2]string
@@ -69,7 +69,10 @@ func (v *vector) env(t *testing.T) *Env {
 			m.Properties.User = append(m.Properties.User, iot.UserProperty{Key: pair[0], Value: pair[1]})
 		}
 	}
-	return &Env{Message: m, Account: iot.Account{ID: v.Context.AccountID}}
+	return &Env{
+		Message: m, Account: iot.Account{ID: v.Context.AccountID},
+		Trace: func() string { return v.Context.TraceID },
+	}
 }
 
 // decidedOtherwise names the cases that contradict others of the suite, which say

@@ -1,11 +1,8 @@
 package iotsql
 
-// walk visits n and, where visit returns true, its parts in the order in which
-// they are written.
-func walk(n node, visit func(node) bool) {
-	if !visit(n) {
-		return
-	}
+// walk visits n and then its parts, in the order in which they are written.
+func walk(n node, visit func(node)) {
+	visit(n)
 	for _, part := range parts(n) {
 		walk(part, visit)
 	}
@@ -78,4 +75,71 @@ func (n *subquery) parts() []node {
 		all = append(all, n.where)
 	}
 	return all
+}
+
+// withParts is n with its parts, in the order of parts, replaced.
+func withParts(n node, to []node) node {
+	switch n := n.(type) {
+	case *path:
+		m := *n
+		m.base = to[0]
+		return &m
+	case *index:
+		m := *n
+		m.base, m.i = to[0], to[1]
+		return &m
+	case *call:
+		m := *n
+		m.args = to
+		return &m
+	case *cast:
+		m := *n
+		m.x = to[0]
+		return &m
+	case *negation:
+		return &negation{n.span, to[0]}
+	case *not:
+		return &not{n.span, to[0]}
+	case *binary:
+		return &binary{n.span, n.op, to[0], to[1]}
+	case *in:
+		return n.withParts(to)
+	case *like:
+		return &like{n.span, to[0], to[1], n.negated}
+	case *between:
+		return &between{n.span, to[0], to[1], to[2], n.negated}
+	case *isNull:
+		return &isNull{n.span, to[0], n.negated}
+	case *exists:
+		return &exists{n.span, to[0]}
+	case *choice:
+		return n.withParts(to)
+	case *arrayLiteral:
+		return &arrayLiteral{n.span, to}
+	case *objectLiteral:
+		return &objectLiteral{n.span, n.keys, to}
+	}
+	return n
+}
+
+func (n *in) withParts(to []node) node {
+	m := *n
+	m.x = to[0]
+	if n.list != nil {
+		m.list = to[1]
+	} else {
+		m.values = to[1:]
+	}
+	return &m
+}
+
+func (n *choice) withParts(to []node) node {
+	m := &choice{span: n.span, x: to[0]}
+	for i := range n.whens {
+		m.whens = append(m.whens, when{to[1+2*i], to[2+2*i]})
+	}
+	if n.other != nil {
+		m.other = to[len(to)-1]
+	}
+	return m
 }

@@ -73,16 +73,15 @@ type builder struct {
 
 // template reads a field with substitution templates.
 func (b *builder) template(field, text string) (*iotsql.Template, error) {
-	t, err := b.statement.Template(text)
+	parse := b.statement.Template
+	if b.onError {
+		parse = b.statement.ErrorTemplate
+	}
+	t, err := parse(text)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", field, err)
 	}
-	if t.CallsOut() {
-		if b.onError {
-			return nil, fmt.Errorf("%s: an error action's template may not call functions outside the process: %w", field, iot.ErrInvalid)
-		}
-		b.callsOut = true
-	}
+	b.callsOut = b.callsOut || t.CallsOut()
 	return t, nil
 }
 
