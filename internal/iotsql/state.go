@@ -2,6 +2,7 @@ package iotsql
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"unsafe"
 
@@ -18,7 +19,9 @@ type program struct {
 	old     bool       // 2015-10-08
 	roots   []string   // the payload fields that are named anywhere, each once
 	lets    []variable // SET, in order
-	states  sync.Pool  // of *state, so that evaluating allocates nothing
+
+	indexed sync.Once
+	index   map[string]int // of roots, once they are looked for and when they are many
 }
 
 // variable is one assignment of SET.
@@ -37,43 +40,32 @@ type row struct {
 type state struct {
 	*program
 	env      *Env
-	payload  string         // the message's bytes
-	read     bool           // whether the payload has been looked at; json and fields are set
-	json     bool           // whether the payload is JSON
-	document string         // that JSON, without spaces around it
-	fields   []value        // the payload's members that roots names, in their order
-	slots    map[string]int // the places of roots, when they are many; else nil
-	vars     []value        // of lets; those not assigned yet are missing
-	rows     []row          // nested SELECTs, innermost last
-	args     []value        // of calls under way, as a stack
-	keys     []string       // of objects that are being written, as a stack
-	out      []byte         // scratch for the result
-	left     int            // of the budget
-	err      error          // why the rule fails; values mean nothing once it is set
+	payload  string   // the message's bytes
+	read     bool     // whether the payload has been looked at; json and fields are set
+	json     bool     // whether the payload is JSON
+	document string   // that JSON, without spaces around it
+	fields   []value  // the payload's members that roots names, in their order
+	vars     []value  // of lets; those not assigned yet are missing
+	rows     []row    // nested SELECTs, innermost last
+	args     []value  // of calls under way, as a stack
+	keys     []string // of objects that are being written, as a stack
+	out      []byte   // scratch for the result
+	left     int      // of the budget
+	err      error    // why the rule fails; values mean nothing once it is set
 }
 
+// states are at rest, shared by all programs: however many rules there are,
+// evaluating a message allocates none.
+var states = sync.Pool{New: func() any { return new(state) }}
+
 func (p *program) start(env *Env) *state {
-	st, ok := p.states.Get().(*state)
-	if !ok {
-		st = p.newState()
-	}
-	st.env, st.left = env, budget
+	st := states.Get().(*state)
+	st.program, st.env, st.left = p, env, budget
+	st.fields = slices.Grow(st.fields, len(p.roots))[:len(p.roots)]
 	// The message does not change while it is evaluated, and no value outlives the
 	// evaluation, so the payload can be read as a string without a copy.
 	body := env.Message.Payload
 	st.payload = unsafe.String(unsafe.SliceData(body), len(body))
-	return st
-}
-
-func (p *program) newState() *state {
-	const many = 16 // names that are faster found in a map than one by one
-	st := &state{program: p, fields: make([]value, len(p.roots))}
-	if len(p.roots) > many {
-		st.slots = make(map[string]int, len(p.roots))
-		for slot, name := range p.roots {
-			st.slots[name] = slot
-		}
-	}
 	return st
 }
 
@@ -84,14 +76,35 @@ func (st *state) finish() {
 	clear(st.rows[:cap(st.rows)])
 	clear(st.args[:cap(st.args)])
 	clear(st.keys[:cap(st.keys)])
-	if cap(st.out) > 64<<10 {
-		st.out = nil
-	}
 	*st = state{
-		program: st.program, fields: st.fields, slots: st.slots, vars: st.vars[:0],
-		rows: st.rows[:0], args: st.args[:0], keys: st.keys[:0], out: st.out[:0],
+		fields: st.fields[:0], vars: st.vars[:0], rows: st.rows[:0], args: st.args[:0],
+		keys: st.keys[:0], out: st.out[:0],
 	}
-	st.states.Put(st)
+	const much = 64 << 10 // bytes that are not kept for others
+	if cap(st.out) <= much && cap(st.fields)+cap(st.args) <= much/int(unsafe.Sizeof(value{})) {
+		states.Put(st)
+	}
+}
+
+// slot is the place among roots of a payload field's name.
+func (p *program) slot(name string) (int, bool) {
+	const few = 16 // that are found faster one by one than in a map
+	if len(p.roots) <= few {
+		for i, root := range p.roots {
+			if root == name {
+				return i, true
+			}
+		}
+		return 0, false
+	}
+	p.indexed.Do(func() {
+		p.index = make(map[string]int, len(p.roots))
+		for i, root := range p.roots {
+			p.index[root] = i
+		}
+	})
+	i, ok := p.index[name]
+	return i, ok
 }
 
 func (st *state) fail(err error) {
@@ -155,17 +168,8 @@ func (st *state) take(quoted string, escaped bool, raw string) {
 	if escaped {
 		key = unquote(quoted)
 	}
-	if st.slots != nil {
-		if slot, ok := st.slots[key]; ok {
-			st.fields[slot] = readValue(raw)
-		}
-		return
-	}
-	for slot, name := range st.roots {
-		if name == key {
-			st.fields[slot] = readValue(raw)
-			return
-		}
+	if slot, ok := st.slot(key); ok {
+		st.fields[slot] = readValue(raw)
 	}
 }
 
