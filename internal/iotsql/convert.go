@@ -22,8 +22,8 @@ func (st *state) toText(v value) (string, bool) {
 		}
 		return "false", true
 	}
-	var scratch [64]byte
-	return string(st.appendJSON(scratch[:0], v)), true
+	st.scratch = st.appendJSON(st.scratch[:0], v)
+	return string(st.scratch), true
 }
 
 // toInt converts to an Int with the rounding that a function asks for; the number

@@ -49,7 +49,8 @@ type state struct {
 	rows     []row    // nested SELECTs, innermost last
 	args     []value  // of calls under way, as a stack
 	keys     []string // of objects that are being written, as a stack
-	out      []byte   // scratch for the result
+	out      []byte   // the result, until it is copied
+	scratch  []byte   // a value on its way to text
 	left     int      // of the budget
 	err      error    // why the rule fails; values mean nothing once it is set
 }
@@ -69,21 +70,29 @@ func (p *program) start(env *Env) *state {
 	return st
 }
 
-// finish gives back the state, keeping its capacity but nothing of the message.
+// finish gives back the state, keeping its memory but nothing of the message.
 func (st *state) finish() {
-	clear(st.fields)
-	clear(st.vars[:cap(st.vars)])
-	clear(st.rows[:cap(st.rows)])
-	clear(st.args[:cap(st.args)])
-	clear(st.keys[:cap(st.keys)])
+	const many, long = 64, 64 << 10
+	out, scratch := st.out[:0], st.scratch[:0]
+	if cap(out)+cap(scratch) > long {
+		out, scratch = nil, nil
+	}
 	*st = state{
-		fields: st.fields[:0], vars: st.vars[:0], rows: st.rows[:0], args: st.args[:0],
-		keys: st.keys[:0], out: st.out[:0],
+		out: out, scratch: scratch,
+		fields: reusable(st.fields, many), vars: reusable(st.vars, many), rows: reusable(st.rows, many),
+		args: reusable(st.args, many), keys: reusable(st.keys, 4*many),
 	}
-	const much = 64 << 10 // bytes that are not kept for others
-	if cap(st.out) <= much && cap(st.fields)+cap(st.args) <= much/int(unsafe.Sizeof(value{})) {
-		states.Put(st)
+	states.Put(st)
+}
+
+// reusable empties s, of which no element may be kept; one that has grown larger
+// than most others need is dropped, for it costs time to clear.
+func reusable[T any](s []T, most int) []T {
+	if cap(s) > most {
+		return nil
 	}
+	clear(s[:cap(s)])
+	return s[:0]
 }
 
 // slot is the place among roots of a payload field's name.
