@@ -10,21 +10,22 @@ import (
 	"github.com/fieldline-iot/fieldline/internal/rule"
 )
 
-// traffic is an engine of rules with distinct filters, and messages.
+// traffic is an engine of rules with distinct filters, and a message to topics.
 type traffic struct {
-	engine   *rule.Engine
-	messages []*iot.Message
-	next     int
-	effects  []iot.Effect
+	engine  *rule.Engine
+	message iot.Message
+	topics  []string
+	next    int
+	effects []iot.Effect
 }
 
 // work evaluates the next message, which one rule matches and republishes.
 func (t *traffic) work() error {
-	m := t.messages[t.next]
-	if t.next++; t.next == len(t.messages) {
+	t.message.Topic = t.topics[t.next]
+	if t.next++; t.next == len(t.topics) {
 		t.next = 0
 	}
-	if t.effects = t.engine.Evaluate(t.effects[:0], m); len(t.effects) != 1 {
+	if t.effects = t.engine.Evaluate(t.effects[:0], &t.message); len(t.effects) != 1 {
 		return fmt.Errorf("%d effects", len(t.effects))
 	}
 	return nil
@@ -41,7 +42,7 @@ func measureRules(w io.Writer, s settings) error {
 			return err
 		}
 		each = append(each, t)
-		same = append(same, &traffic{engine: t.engine, messages: t.messages[:1]})
+		same = append(same, &traffic{engine: t.engine, message: t.message, topics: t.topics[:1]})
 	}
 	work := func(t *traffic) func() error { return t.work }
 	one, all := measure(s, same, work), measure(s, each, work)
@@ -60,7 +61,7 @@ func newTraffic(n int) (*traffic, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &traffic{engine: e}
+	t := &traffic{engine: e, message: iot.Message{Payload: []byte(reading)}}
 	for i := range n {
 		err := e.Create(iot.Rule{
 			Name: fmt.Sprintf("rule%d", i), SQLVersion: "2016-03-23",
@@ -70,7 +71,7 @@ func newTraffic(n int) (*traffic, error) {
 		if err != nil {
 			return nil, err
 		}
-		t.messages = append(t.messages, &iot.Message{Topic: fmt.Sprintf("site/%d/line/data", i), Payload: []byte(reading)})
+		t.topics = append(t.topics, fmt.Sprintf("site/%d/line/data", i))
 	}
 	return t, nil
 }

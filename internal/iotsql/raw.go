@@ -6,7 +6,8 @@ import (
 )
 
 // appendRaw writes the JSON value at s[i] as appendJSON writes what it means, and
-// returns where it ends. Most of it is copied as it stands.
+// returns where it ends. Most of it is copied as it stands; of a number beyond the
+// range, which is Undefined, nothing is written.
 func (st *state) appendRaw(dst []byte, s string, i int) ([]byte, int) {
 	switch s[i] {
 	case '"':
@@ -43,7 +44,10 @@ func (st *state) appendRawNumber(dst []byte, raw string) []byte {
 			return append(dst, raw...)
 		}
 	}
-	return st.appendJSON(dst, readNumber(raw))
+	if v := readNumber(raw); !v.isUndefined() {
+		return st.appendNumber(dst, v.num)
+	}
+	return dst
 }
 
 func (st *state) appendRawArray(dst []byte, s string, i int) ([]byte, int) {
@@ -53,7 +57,10 @@ func (st *state) appendRawArray(dst []byte, s string, i int) ([]byte, int) {
 			dst = append(dst, ',')
 			i = skipSpace(s, i+1)
 		}
-		dst, i = st.appendRaw(dst, s, i)
+		before := len(dst)
+		if dst, i = st.appendRaw(dst, s, i); len(dst) == before {
+			dst = append(dst, "null"...)
+		}
 	}
 	return append(dst, ']'), i + 1
 }
@@ -88,17 +95,20 @@ func (st *state) appendMembers(dst []byte, s string, i int, over *overlay) ([]by
 		if !seen.add(st, key) {
 			return dst, 0
 		}
+		before := len(dst)
 		if !first {
 			dst = append(dst, ',')
 		}
-		first = false
 		dst = append(appendRawText(dst, quoted, escaped), ':')
+		start := len(dst)
 		if v, ok := over.take(key); ok {
 			dst = st.appendJSON(dst, v)
 			i = skipValue(s, i)
+		} else if dst, i = st.appendRaw(dst, s, i); len(dst) == start {
+			dst = dst[:before]
 			continue
 		}
-		dst, i = st.appendRaw(dst, s, i)
+		first = false
 	}
 	return over.appendRest(st, dst, first), i + 1
 }
