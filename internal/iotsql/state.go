@@ -49,6 +49,7 @@ type state struct {
 	rows     []row    // nested SELECTs, innermost last
 	args     []value  // of calls under way, as a stack
 	keys     []string // of objects that are being written, as a stack
+	apart    bool     // JSON is taken apart to be written: see appendContainer
 	out      []byte   // the result, until it is copied
 	scratch  []byte   // a value on its way to text
 	left     int      // of the budget
