@@ -14,7 +14,7 @@ WEB_SOURCES := $(shell find web/src web/public -type f 2>/dev/null) web/index.ht
 # The race detector needs cgo and so a C compiler; without one the tests run without it.
 RACE := $(if $(shell command -v cc),-race)
 
-.PHONY: up build lambda lambda-check deploy sam web test test-go test-fuzz test-web compat check bench-mqtt bench-aws clean
+.PHONY: up build lambda lambda-check deploy sam web test test-go test-fuzz test-web compat check bench-mqtt bench-aws bench-sql clean
 
 up: build ## build and run the whole pipeline with the guide's device
 	bin/fieldline up --demo
@@ -102,6 +102,9 @@ bench-mqtt: build ## the broker beside mosquitto, mochi, nats and a plain forwar
 bench-aws: build lambda ## AWS's APIs, functions and broadcasts beside their peers (docs/performance.md)
 	compat/setup
 	cd bench && $(GO) run ./aws
+
+bench-sql: ## rule statements beside gojq and expr, and a message among many rules (docs/performance.md)
+	cd bench && $(GO) run ./sql
 
 clean:
 	rm -rf bin web/node_modules

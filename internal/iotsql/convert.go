@@ -22,8 +22,8 @@ func (st *state) toText(v value) (string, bool) {
 		}
 		return "false", true
 	}
-	var scratch [64]byte
-	return string(st.appendJSON(scratch[:0], v)), true
+	st.scratch = st.appendJSON(st.scratch[:0], v)
+	return string(st.scratch), true
 }
 
 // toInt converts to an Int with the rounding that a function asks for; the number
@@ -59,18 +59,24 @@ func (st *state) appendJSON(dst []byte, v value) []byte {
 		}
 		return append(dst, "false"...)
 	case kindArray, kindObject:
-		if v.text != "" {
-			if st.spendBytes(len(v.text)) {
-				dst, _ = st.appendRaw(dst, v.text, 0)
-			}
-			return dst
-		}
-		if v.kind == kindArray {
-			return st.appendArray(dst, v)
-		}
-		return st.appendObject(dst, v)
+		return st.appendContainer(dst, v)
 	}
 	return append(dst, "null"...)
+}
+
+// appendContainer copies what has not been taken apart, if it can. What cannot be
+// copied is tried once in an evaluation, lest each level of it be tried again.
+func (st *state) appendContainer(dst []byte, v value) []byte {
+	if v.text != "" && !st.apart && st.spendBytes(len(v.text)) {
+		if out, end := st.appendRaw(dst, v.text, 0); end > 0 {
+			return out
+		}
+		st.apart = true
+	}
+	if v.kind == kindArray {
+		return st.appendArray(dst, v)
+	}
+	return st.appendObject(dst, v)
 }
 
 func (st *state) appendArray(dst []byte, v value) []byte {

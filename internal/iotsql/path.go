@@ -1,9 +1,6 @@
 package iotsql
 
-import (
-	"iter"
-	"strings"
-)
+import "iter"
 
 // members yields the keys, still quoted, and the values of the JSON object that s
 // begins with.
@@ -42,16 +39,29 @@ func elements(s string) iter.Seq[string] {
 	}
 }
 
-// sameKey compares a quoted key with a name.
-func sameKey(quoted, name string) bool {
-	if inner := quoted[1 : len(quoted)-1]; len(inner) == len(name) && inner == name {
-		return true
+// lastMember is the value of the key in the JSON object s, or "". Of a key that is
+// there twice the last counts.
+func lastMember(s, name string) string {
+	last := ""
+	for i := skipSpace(s, 1); s[i] != '}'; i = skipSpace(s, i) {
+		if s[i] == ',' {
+			i = skipSpace(s, i+1)
+		}
+		end, escaped := skipString(s, i)
+		key := s[i+1 : end-1]
+		if escaped {
+			key = unquote(s[i:end])
+		}
+		start := skipSpace(s, skipSpace(s, end)+1) // past the colon
+		i = skipValue(s, start)
+		if key == name {
+			last = s[start:i]
+		}
 	}
-	return strings.IndexByte(quoted, '\\') >= 0 && unquote(quoted) == name
+	return last
 }
 
-// member returns v.name; Undefined when v is no object or has no such key. Of a
-// key that is there twice the last counts.
+// member returns v.name; Undefined when v is no object or has no such key.
 func (st *state) member(v value, name string) value {
 	if v.kind != kindObject || !st.spendBytes(len(v.text)) {
 		return value{}
@@ -64,16 +74,10 @@ func (st *state) member(v value, name string) value {
 		}
 		return value{}
 	}
-	last := ""
-	for key, raw := range members(v.text) {
-		if sameKey(key, name) {
-			last = raw
-		}
+	if raw := lastMember(v.text, name); raw != "" {
+		return readValue(raw)
 	}
-	if last == "" {
-		return value{}
-	}
-	return readValue(last)
+	return value{}
 }
 
 // element returns v[i]; Undefined when v is no array or i is out of range.

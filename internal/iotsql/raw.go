@@ -6,14 +6,16 @@ import (
 )
 
 // appendRaw writes the JSON value at s[i] as appendJSON writes what it means, and
-// returns where it ends. Most of it is copied as it stands.
+// returns where it ends. Most of it is copied as it stands; of a number beyond the
+// range, which is Undefined, nothing is written. It gives up, and returns 0, at an
+// object with a key that is there twice, or with very many keys.
 func (st *state) appendRaw(dst []byte, s string, i int) ([]byte, int) {
 	switch s[i] {
 	case '"':
 		end, escaped := skipString(s, i)
 		return appendRawText(dst, s[i:end], escaped), end
 	case '{':
-		return st.appendRawObject(dst, s, i)
+		return st.appendRawObject(dst, s, i, nil)
 	case '[':
 		return st.appendRawArray(dst, s, i)
 	}
@@ -43,7 +45,10 @@ func (st *state) appendRawNumber(dst []byte, raw string) []byte {
 			return append(dst, raw...)
 		}
 	}
-	return st.appendJSON(dst, readNumber(raw))
+	if v := readNumber(raw); !v.isUndefined() {
+		return st.appendNumber(dst, v.num)
+	}
+	return dst
 }
 
 func (st *state) appendRawArray(dst []byte, s string, i int) ([]byte, int) {
@@ -53,24 +58,20 @@ func (st *state) appendRawArray(dst []byte, s string, i int) ([]byte, int) {
 			dst = append(dst, ',')
 			i = skipSpace(s, i+1)
 		}
-		dst, i = st.appendRaw(dst, s, i)
+		before := len(dst)
+		if dst, i = st.appendRaw(dst, s, i); i == 0 {
+			return dst, 0
+		}
+		if len(dst) == before {
+			dst = append(dst, "null"...)
+		}
 	}
 	return append(dst, ']'), i + 1
 }
 
-// appendRawObject leaves an object in which a key may be twice to appendObject.
-func (st *state) appendRawObject(dst []byte, s string, i int) ([]byte, int) {
-	if out, end := st.appendMembers(append(dst, '{'), s, i, nil); end > 0 {
-		return append(out, '}'), end
-	}
-	end := skipValue(s, i)
-	return st.appendObject(dst, openObject(s[i:end])), end
-}
-
-// appendMembers writes the members of the object at s[i] with those of an overlay,
-// and returns where the object ends. It gives up, and returns 0, when the object
-// has very many keys, or one of them twice.
-func (st *state) appendMembers(dst []byte, s string, i int, over *overlay) ([]byte, int) {
+// appendRawObject writes the object at s[i] with an overlay.
+func (st *state) appendRawObject(dst []byte, s string, i int, over *overlay) ([]byte, int) {
+	dst = append(dst, '{')
 	seen := keySet{base: len(st.keys)}
 	defer func() { st.keys = st.keys[:seen.base] }()
 	first := true
@@ -88,19 +89,25 @@ func (st *state) appendMembers(dst []byte, s string, i int, over *overlay) ([]by
 		if !seen.add(st, key) {
 			return dst, 0
 		}
+		before := len(dst)
 		if !first {
 			dst = append(dst, ',')
 		}
-		first = false
 		dst = append(appendRawText(dst, quoted, escaped), ':')
+		start := len(dst)
 		if v, ok := over.take(key); ok {
 			dst = st.appendJSON(dst, v)
 			i = skipValue(s, i)
+		} else if dst, i = st.appendRaw(dst, s, i); i == 0 {
+			return dst, 0
+		}
+		if len(dst) == start {
+			dst = dst[:before]
 			continue
 		}
-		dst, i = st.appendRaw(dst, s, i)
+		first = false
 	}
-	return over.appendRest(st, dst, first), i + 1
+	return append(over.appendRest(st, dst, first), '}'), i + 1
 }
 
 // overlay are the values that are selected beside *: a value replaces the member

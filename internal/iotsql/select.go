@@ -127,11 +127,12 @@ func (st *state) appendOverlaid(dst []byte, v value, over overlay) []byte {
 	if v.kind != kindObject {
 		return append(over.appendRest(st, append(dst, '{'), true), '}')
 	}
-	if v.text != "" && st.spendBytes(len(v.text)) && st.spend(len(over.items)) {
+	if v.text != "" && !st.apart && st.spendBytes(len(v.text)) {
 		tried := over
-		if out, end := st.appendMembers(append(dst, '{'), v.text, 0, &tried); end > 0 {
-			return append(out, '}')
+		if out, end := st.appendRawObject(dst, v.text, 0, &tried); end > 0 {
+			return out
 		}
+		st.apart = true
 	}
 	row := st.open(v)
 	for i := range over.items {

@@ -2,6 +2,7 @@ package iotsql
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"unsafe"
 
@@ -18,7 +19,9 @@ type program struct {
 	old     bool       // 2015-10-08
 	roots   []string   // the payload fields that are named anywhere, each once
 	lets    []variable // SET, in order
-	states  sync.Pool  // of *state, so that evaluating allocates nothing
+
+	indexed sync.Once
+	index   map[string]int // of roots, once they are looked for and when they are many
 }
 
 // variable is one assignment of SET.
@@ -44,7 +47,6 @@ type state struct {
 	json     bool              // whether the payload is JSON
 	document string            // that JSON, without spaces around it
 	fields   []value           // the payload's members that roots names, in their order
-	slots    map[string]int    // the places of roots, when they are many; else nil
 	vars     []value           // of lets; those not assigned yet are missing
 	rows     []row             // nested SELECTs, innermost last
 	args     []value           // of calls under way, as a stack
@@ -52,17 +54,21 @@ type state struct {
 	seen     []value           // what the probes of Explain saw
 	passed   []bool            // which of them saw something
 	keys     []string          // of objects that are being written, as a stack
-	out      []byte            // scratch for the result
+	apart    bool              // JSON is taken apart to be written: see appendContainer
+	out      []byte            // the result, until it is copied
+	scratch  []byte            // a value on its way to text
 	left     int               // of the budget
 	err      error             // why the rule fails; values mean nothing once it is set
 }
 
+// states are at rest, shared by all programs: however many rules there are,
+// evaluating a message allocates none.
+var states = sync.Pool{New: func() any { return new(state) }}
+
 func (p *program) start(env *Env) *state {
-	st, ok := p.states.Get().(*state)
-	if !ok {
-		st = p.newState()
-	}
-	st.env, st.left = env, budget
+	st := states.Get().(*state)
+	st.program, st.env, st.left = p, env, budget
+	st.fields = slices.Grow(st.fields, len(p.roots))[:len(p.roots)]
 	// The message does not change while it is evaluated, and no value outlives the
 	// evaluation, so the payload can be read as a string without a copy.
 	body := env.Message.Payload
@@ -70,33 +76,50 @@ func (p *program) start(env *Env) *state {
 	return st
 }
 
-func (p *program) newState() *state {
-	const many = 16 // names that are faster found in a map than one by one
-	st := &state{program: p, fields: make([]value, len(p.roots))}
-	if len(p.roots) > many {
-		st.slots = make(map[string]int, len(p.roots))
-		for slot, name := range p.roots {
-			st.slots[name] = slot
-		}
-	}
-	return st
-}
-
-// finish gives back the state, keeping its capacity but nothing of the message.
+// finish gives back the state, keeping its memory but nothing of the message.
 func (st *state) finish() {
-	clear(st.fields)
-	clear(st.vars[:cap(st.vars)])
-	clear(st.rows[:cap(st.rows)])
-	clear(st.args[:cap(st.args)])
-	clear(st.keys[:cap(st.keys)])
-	if cap(st.out) > 64<<10 {
-		st.out = nil
+	const many, long = 64, 64 << 10
+	out, scratch := st.out[:0], st.scratch[:0]
+	if cap(out)+cap(scratch) > long {
+		out, scratch = nil, nil
 	}
 	*st = state{
-		program: st.program, fields: st.fields, slots: st.slots, vars: st.vars[:0],
-		rows: st.rows[:0], args: st.args[:0], keys: st.keys[:0], out: st.out[:0],
+		out: out, scratch: scratch,
+		fields: reusable(st.fields, many), vars: reusable(st.vars, many), rows: reusable(st.rows, many),
+		args: reusable(st.args, many), keys: reusable(st.keys, 4*many),
 	}
-	st.states.Put(st)
+	states.Put(st)
+}
+
+// reusable empties s, of which no element may be kept; one that has grown larger
+// than most others need is dropped, for it costs time to clear.
+func reusable[T any](s []T, most int) []T {
+	if cap(s) > most {
+		return nil
+	}
+	clear(s[:cap(s)])
+	return s[:0]
+}
+
+// slot is the place among roots of a payload field's name.
+func (p *program) slot(name string) (int, bool) {
+	const few = 16 // that are found faster one by one than in a map
+	if len(p.roots) <= few {
+		for i, root := range p.roots {
+			if root == name {
+				return i, true
+			}
+		}
+		return 0, false
+	}
+	p.indexed.Do(func() {
+		p.index = make(map[string]int, len(p.roots))
+		for i, root := range p.roots {
+			p.index[root] = i
+		}
+	})
+	i, ok := p.index[name]
+	return i, ok
 }
 
 func (st *state) fail(err error) {
@@ -169,17 +192,8 @@ func (st *state) take(quoted string, escaped bool, raw string) {
 	if escaped {
 		key = unquote(quoted)
 	}
-	if st.slots != nil {
-		if slot, ok := st.slots[key]; ok {
-			st.fields[slot] = readValue(raw)
-		}
-		return
-	}
-	for slot, name := range st.roots {
-		if name == key {
-			st.fields[slot] = readValue(raw)
-			return
-		}
+	if slot, ok := st.slot(key); ok {
+		st.fields[slot] = readValue(raw)
 	}
 }
 
