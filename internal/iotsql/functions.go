@@ -9,7 +9,9 @@ type function struct {
 	min, max int    // arguments; with any other number the call is Undefined
 	newer    bool   // needs 2016-03-23
 	// eval gets as many arguments as min and max allow. It must not keep args.
-	eval func(st *state, args []value) value
+	eval evaluator
+	// preparation is of functions with a pattern: they have an eval for each call.
+	preparation *preparation
 }
 
 // unlimited is the max of functions that take any number of arguments.
@@ -20,7 +22,7 @@ func lookup(name string) (function, bool) {
 	name = strings.ToLower(name)
 	for _, table := range [...][]function{
 		contextFunctions(), numericFunctions(), doubleFunctions(), textFunctions(),
-		hashFunctions(), encodingFunctions(), collectionFunctions(),
+		hashFunctions(), encodingFunctions(), collectionFunctions(), regexpFunctions(), timeFunctions(),
 	} {
 		for _, f := range table {
 			if f.name == name {
@@ -32,14 +34,13 @@ func lookup(name string) (function, bool) {
 }
 
 // unsupported reports whether AWS has a function of that name that is refused
-// here: those that call out of the process, and those that need Java's regular
-// expressions, its time patterns, or an id that messages do not have.
+// here: those that call out of the process, and those that need an id that messages do
+// not have.
 func unsupported(name string) bool {
 	switch strings.ToLower(name) {
 	case "aws_lambda", "get_dynamodb", "get_thing_shadow", "get_secret",
 		"get_registry_data", "machinelearning_predict",
-		"regexp_matches", "regexp_replace", "regexp_substr",
-		"parse_time", "time_to_epoch", "traceid":
+		"traceid":
 		return true
 	}
 	return false

@@ -157,6 +157,9 @@ func (p *parser) call() node {
 	if fn.name == "decode" && p.err == nil {
 		p.checkDecode(n)
 	}
+	if fn.preparation != nil && p.err == nil {
+		p.prepare(n)
+	}
 	return n
 }
 

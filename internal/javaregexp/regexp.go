@@ -18,9 +18,11 @@ const maxStack = 1 << 20
 // maxPattern bounds a pattern, in bytes, and so the time to compile it.
 const maxPattern = 16 << 10
 
-// ErrLimit is wrapped by the error of a match that took too long or remembered too
-// much to go on. The text may match or not.
-var ErrLimit = errors.New("limit of a regular expression exceeded")
+// LimitError is the error of a match that took too long or needed too much to go on.
+// The text may match or not.
+type LimitError struct{ Reason string }
+
+func (e *LimitError) Error() string { return "the regular expression " + e.Reason }
 
 // SyntaxError says why a pattern or replacement means nothing to Java.
 type SyntaxError struct {
@@ -81,15 +83,15 @@ func (re *Regexp) WithLimit(limit time.Duration) *Regexp {
 	return re
 }
 
-// MatchString reports whether the pattern matches anywhere in s. The error wraps
-// [ErrLimit].
+// MatchString reports whether the pattern matches anywhere in s. The error is a
+// [*LimitError].
 func (re *Regexp) MatchString(s string) (bool, error) {
 	ok, err := re.engine.MatchString(s)
 	return ok, re.explain(err)
 }
 
-// FindString returns the first match in s, and whether there is one. The error wraps
-// [ErrLimit].
+// FindString returns the first match in s, and whether there is one. The error is a
+// [*LimitError].
 func (re *Regexp) FindString(s string) (string, bool, error) {
 	m, err := re.engine.FindStringMatch(s)
 	if m == nil || err != nil {
@@ -102,7 +104,7 @@ func (re *Regexp) FindString(s string) (string, bool, error) {
 // ${name} stand for groups, and a backslash takes the next character's meaning away.
 // A replacement that means nothing is a [*SyntaxError], but only when something
 // matches, as in Java. The result is at most max bytes; a longer one, and a match
-// that takes too long, are errors that wrap [ErrLimit].
+// that takes too long, are a [*LimitError].
 func (re *Regexp) ReplaceAllString(s, replacement string, max int) (string, error) {
 	began := time.Now()
 	m, err := re.engine.FindStringMatch(s)
@@ -126,7 +128,7 @@ func (re *Regexp) ReplaceAllString(s, replacement string, max int) (string, erro
 		}
 		end = at + size
 		if out.Len()+len(s)-end > max {
-			return "", fmt.Errorf("the replaced text is larger than %d bytes: %w", max, ErrLimit)
+			return "", &LimitError{fmt.Sprintf("makes a text of more than %d bytes", max)}
 		}
 		if time.Since(began) > re.engine.MatchTimeout {
 			return "", re.tooLong()
@@ -140,7 +142,7 @@ func (re *Regexp) ReplaceAllString(s, replacement string, max int) (string, erro
 }
 
 func (re *Regexp) tooLong() error {
-	return fmt.Errorf("it ran for more than %v: %w", re.engine.MatchTimeout, ErrLimit)
+	return &LimitError{fmt.Sprintf("ran for more than %v", re.engine.MatchTimeout)}
 }
 
 // explain words the engine's errors, which are of limits only.
@@ -149,7 +151,7 @@ func (re *Regexp) explain(err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, regexp2.ErrBacktrackingStackLimit):
-		return fmt.Errorf("it has more than %d places to go back to: %w", maxStack, ErrLimit)
+		return &LimitError{fmt.Sprintf("needs more than %d places to go back to", maxStack)}
 	}
 	return re.tooLong()
 }
