@@ -194,6 +194,7 @@ func (c *compiler) letter(r rune, n int) {
 	case 'a':
 		if n > 1 {
 			c.tooMany()
+			return
 		}
 		c.text(fieldHalf, n, 1, halves(), nil)
 	case 'd', 'H', 'h', 'K', 'k', 'm', 's':
