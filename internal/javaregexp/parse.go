@@ -249,9 +249,9 @@ func (p *parser) anchor(c rune) *node {
 // the text.
 func (p *parser) lastLine() string {
 	if p.has(unixLines) {
-		return `(?=\n?\z)`
+		return `(?:\z|(?=\n\z))`
 	}
-	return `(?=(?:\r\n|[\r\x{85}\x{2028}\x{2029}]|(?<!\r)\n)?\z)`
+	return `(?:\z|(?=\r\n\z|[\r\x{85}\x{2028}\x{2029}]\z|(?<!\r)\n\z))`
 }
 
 // quantified reads the quantifier behind n, if there is one.
