@@ -82,13 +82,32 @@ func longName(short, id string) string {
 	return ""
 }
 
-// civilName is the short and the long name of a zone that the tz database gives only
-// numbers to; "" when there are none.
+// civil is how zones are called that the tz database gives only numbers to: their ids,
+// and the short and the long name.
+type civil struct{ ids, standard, summer string }
+
+// civilName is the short and the long name of such a zone; "" when there are none.
 func civilName(id string, summer bool) (short, long string) {
 	if strings.HasPrefix(id, "America/Argentina/") {
 		id = "America/Buenos_Aires"
 	}
-	for _, zone := range []struct{ ids, standard, summer string }{
+	for _, zone := range slices.Concat(americanNames(), asianNames(), oceanNames()) {
+		if !slices.Contains(strings.Fields(zone.ids), id) {
+			continue
+		}
+		name := zone.standard
+		if summer {
+			name = zone.summer
+		}
+		short, long, _ = strings.Cut(name, " ")
+		return short, long
+	}
+	return "", ""
+}
+
+// americanNames are of zones in the Americas.
+func americanNames() []civil {
+	return []civil{
 		{"America/Araguaina America/Bahia America/Belem America/Fortaleza America/Maceio America/Recife America/Santarem America/Sao_Paulo Brazil/East", "BRT Brasilia Standard Time", ""},
 		{"America/Buenos_Aires America/Catamarca America/Cordoba America/Jujuy America/Mendoza America/Rosario", "ART Argentina Standard Time", ""},
 		{"America/Asuncion", "PYT Paraguay Standard Time", "PYST Paraguay Summer Time"},
@@ -108,6 +127,13 @@ func civilName(id string, summer bool) (short, long string) {
 		{"America/Paramaribo", "SRT Suriname Time", ""},
 		{"America/Santiago Chile/Continental", "CLT Chile Standard Time", "CLST Chile Summer Time"},
 		{"America/Scoresbysund", "EGT East Greenland Standard Time", "EGST East Greenland Summer Time"},
+		{"Chile/EasterIsland Pacific/Easter", "EAST Easter Island Standard Time", "EASST Easter Island Summer Time"},
+	}
+}
+
+// asianNames are of zones in Asia and Europe.
+func asianNames() []civil {
+	return []civil{
 		{"Asia/Aden Asia/Baghdad Asia/Bahrain Asia/Kuwait Asia/Qatar Asia/Riyadh", "AST Arabian Standard Time", ""},
 		{"Asia/Almaty", "ALMT East Kazakhstan Time", ""},
 		{"Asia/Amman Asia/Damascus", "EET Eastern European Standard Time", ""},
@@ -151,15 +177,20 @@ func civilName(id string, summer bool) (short, long string) {
 		{"Asia/Ust-Nera Asia/Vladivostok", "VLAT Vladivostok Standard Time", ""},
 		{"Asia/Yekaterinburg", "YEKT Yekaterinburg Standard Time", ""},
 		{"Asia/Yerevan", "AMT Armenia Standard Time", ""},
+		{"Europe/Minsk", "MSK Moscow Standard Time", ""},
+		{"Europe/Samara", "SAMT Samara Standard Time", ""},
+	}
+}
+
+// oceanNames are of zones elsewhere.
+func oceanNames() []civil {
+	return []civil{
 		{"Atlantic/Azores", "AZOT Azores Standard Time", "AZOST Azores Summer Time"},
 		{"Atlantic/Cape_Verde", "CVT Cape Verde Standard Time", ""},
 		{"Atlantic/South_Georgia", "GST South Georgia Time", ""},
 		{"Atlantic/Stanley", "FKT Falkland Islands Standard Time", ""},
 		{"Australia/Eucla", "ACWST Australian Central Western Standard Time", ""},
 		{"Australia/LHI Australia/Lord_Howe", "LHST Lord Howe Standard Time", "LHDT Lord Howe Daylight Time"},
-		{"Chile/EasterIsland Pacific/Easter", "EAST Easter Island Standard Time", "EASST Easter Island Summer Time"},
-		{"Europe/Minsk", "MSK Moscow Standard Time", ""},
-		{"Europe/Samara", "SAMT Samara Standard Time", ""},
 		{"Indian/Chagos", "IOT Indian Ocean Time", ""},
 		{"Indian/Christmas", "CXT Christmas Island Time", ""},
 		{"Indian/Cocos", "CCT Cocos Islands Time", ""},
@@ -197,18 +228,7 @@ func civilName(id string, summer bool) (short, long string) {
 		{"Pacific/Tongatapu", "TOT Tonga Standard Time", ""},
 		{"Pacific/Wake", "WAKT Wake Island Time", ""},
 		{"Pacific/Wallis", "WFT Wallis & Futuna Time", ""},
-	} {
-		if !slices.Contains(strings.Fields(zone.ids), id) {
-			continue
-		}
-		name := zone.standard
-		if summer {
-			name = zone.summer
-		}
-		short, long, _ = strings.Cut(name, " ")
-		return short, long
 	}
-	return "", ""
 }
 
 // abbreviated is the zone that a short name is read as. Java takes it from any zone
