@@ -67,12 +67,25 @@ func Compile(pattern string) (*Regexp, error) {
 	if w.limit < 0 {
 		return nil, &UnsupportedError{Construct: "a pattern with so many large classes"}
 	}
-	engine, err := regexp2.Compile(w.String(), regexp2.OptionMaxBacktrackingStackSize(maxStack))
+	engine, err := compile(w.String())
 	if err != nil {
 		return nil, &UnsupportedError{Construct: "a pattern that the engine refuses"}
 	}
 	engine.MatchTimeout = DefaultLimit
 	return &Regexp{engine: engine, groups: p.groups, names: p.names}, nil
+}
+
+func compile(pattern string) (engine *regexp2.Regexp, err error) {
+	defer contain(&err)
+	return regexp2.Compile(pattern, regexp2.OptionMaxBacktrackingStackSize(maxStack))
+}
+
+// contain makes an error of a panic of the engine: patterns and texts come from
+// devices, and a fault of its optimiser must not end the server.
+func contain(err *error) {
+	if fault := recover(); fault != nil {
+		*err = &LimitError{fmt.Sprintf("failed in its engine: %v", fault)}
+	}
 }
 
 // WithLimit makes calls end after about that time, which is positive. The clock of
@@ -85,14 +98,16 @@ func (re *Regexp) WithLimit(limit time.Duration) *Regexp {
 
 // MatchString reports whether the pattern matches anywhere in s. The error is a
 // [*LimitError].
-func (re *Regexp) MatchString(s string) (bool, error) {
-	ok, err := re.engine.MatchString(s)
+func (re *Regexp) MatchString(s string) (ok bool, err error) {
+	defer contain(&err)
+	ok, err = re.engine.MatchString(s)
 	return ok, re.explain(err)
 }
 
 // FindString returns the first match in s, and whether there is one. The error is a
 // [*LimitError].
-func (re *Regexp) FindString(s string) (string, bool, error) {
+func (re *Regexp) FindString(s string) (found string, ok bool, err error) {
+	defer contain(&err)
 	m, err := re.engine.FindStringMatch(s)
 	if m == nil || err != nil {
 		return "", false, re.explain(err)
@@ -105,7 +120,8 @@ func (re *Regexp) FindString(s string) (string, bool, error) {
 // A replacement that means nothing is a [*SyntaxError], but only when something
 // matches, as in Java. The result is at most max bytes; a longer one, and a match
 // that takes too long, are a [*LimitError].
-func (re *Regexp) ReplaceAllString(s, replacement string, max int) (string, error) {
+func (re *Regexp) ReplaceAllString(s, replacement string, max int) (replaced string, err error) {
+	defer contain(&err)
 	began := time.Now()
 	m, err := re.engine.FindStringMatch(s)
 	if m == nil || err != nil {
