@@ -56,8 +56,8 @@ func New(cfg Config) (*Targets, error) {
 	if cfg.Region == "" {
 		return nil, errors.New("target: no region")
 	}
-	if cfg.Self.URL == "" && (cfg.Endpoints.of(DynamoDB) == self || cfg.Endpoints.of(CloudWatchLogs) == self) {
-		return nil, errors.New("target: an endpoint is this server, whose control address is not given")
+	if us := cfg.Self; (us.URL == "" || us.AccessKeyID == "") && (cfg.Endpoints.of(DynamoDB) == self || cfg.Endpoints.of(CloudWatchLogs) == self) {
+		return nil, errors.New("target: an endpoint is this server, whose control address or access key is not given")
 	}
 	if cfg.Timeout == 0 {
 		cfg.Timeout = 10 * time.Second
