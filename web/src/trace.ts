@@ -100,8 +100,9 @@ export function outcomeOf(rule: RuleTrace): Outcome {
   return states.has("retrying") || states.has("queued") ? "waiting" : "fired";
 }
 
-/** The outcome in a few words. */
-export function outcomeWords(rule: RuleTrace): string {
+/** The outcome in a few words; of a trial, what it would be. */
+export function outcomeWords(rule: RuleTrace, trial = false): string {
+  if (trial) return rule.error ? "would fail" : rule.later ? "calls out" : rule.fired ? "would fire" : "would not fire";
   if (rule.error) return "failed";
   if (rule.later) return "evaluated later";
   if (rule.disabled) return "disabled";
@@ -122,12 +123,23 @@ export function reasonOf(rule: RuleTrace): string {
   return trouble ? `${trouble.action}: ${trouble.error ?? trouble.state}` : "";
 }
 
+/** From the whole of WHERE down to the part that decided against it; empty when it is true. */
+export function decidingPath(whole: PartNode | undefined): PartNode[] {
+  const path: PartNode[] = [];
+  for (let node = whole; node && node.part.value !== "true"; node = deciding(node)) path.push(node);
+  return path;
+}
+
+/** Whether a part is its own value. */
+export function isLiteral({ part: { text, value } }: PartNode): boolean {
+  return text === value || /^'(?:[^']|'')*'$/.test(text);
+}
+
 /** The part of WHERE that decided, with the values that it had. */
 function because(whole: PartNode | undefined): string {
-  let node = whole;
-  for (let next = node; next; next = next.part.value === "true" ? undefined : deciding(next)) node = next;
+  const node = decidingPath(whole).at(-1);
   if (!node) return "";
-  const values = node.parts.filter(({ part }) => part.text !== part.value).map(({ part }) => `${part.text} is ${part.value}`);
+  const values = node.parts.filter((one) => !isLiteral(one)).map(({ part }) => `${part.text} is ${part.value}`);
   const { text, value } = node.part;
   const verdict = value === "false" || value === "Undefined" ? value : `${value}, not true`;
   return `${text} is ${verdict}${values.length ? ` (${values.join(", ")})` : ""}`;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { outcomeOf, outcomeWords, reasonOf, type RuleTrace, type TracePart, treeOf } from "../src/trace";
+import { decidingPath, isLiteral, outcomeOf, outcomeWords, reasonOf, type RuleTrace, type TracePart, treeOf } from "../src/trace";
 
 const rule = (more: Partial<RuleTrace>): RuleTrace => ({ rule: "R", sql: "", fired: false, took: 0, ...more });
 const bytes = (text: string) => new TextEncoder().encode(text).length;
@@ -56,4 +56,19 @@ it.each([
   ["a statement that failed", rule({ error: "x" }), "failed", "failed"],
 ] as const)("%s", (_, trace, outcome, words) => {
   expect([outcomeOf(trace), outcomeWords(trace)]).toEqual([outcome, words]);
+});
+
+it("the path to what decided is empty when WHERE holds", () => {
+  expect(decidingPath(treeOf(parts([0, "a OR b", "true"], [1, "a", "false"], [1, "b", "true"]))[0])).toEqual([]);
+  const failing = treeOf(parts([0, "a AND b > 1", "false"], [1, "a", "true"], [1, "b > 1", "false"], [2, "b", "0"]));
+  expect(decidingPath(failing[0]).map(({ part }) => part.text)).toEqual(["a AND b > 1", "b > 1"]);
+});
+
+it.each([
+  ["30", "30", true],
+  ["'it''s'", '"it\'s"', true],
+  ["temperature", "30", false],
+  ["'a' = 'b'", "false", false],
+])("whether %s, which is %s, is a literal: %s", (text, value, literal) => {
+  expect(isLiteral({ part: { text, value, offset: 0, depth: 0 }, parts: [] })).toBe(literal);
 });

@@ -55,7 +55,7 @@ class Editor {
   #context: Context;
   #sql: CodeField;
   #version = h("select", { "aria-label": "SQL version" }, ...VERSIONS.map((version) => h("option", { value: version }, version)));
-  #check = h("p", { class: "state check", role: "status" });
+  #check = h("p", { class: "state parses", role: "status" });
   #linkNote = h("p", { class: "muted" });
   #samples: LiveSamples;
   #own: OwnMessage;

@@ -79,7 +79,7 @@ export class OwnMessage {
     const shape = { fired: "online", waiting: "quiet", silent: "never", failed: "alarm" } as const;
     const words = h("span", { class: "long" });
     const reason = reasonOf(rule);
-    setText(words, outcome === "fired" ? "It would fire." : `It ${rule.error ? "would fail" : outcomeWords(rule).replace("did not", "would not")}${reason ? `: ${reason}` : "."}`);
+    setText(words, `It ${outcomeWords(rule, true)}${reason ? `: ${reason}` : "."}`);
     fill(this.#result, h("p", { class: "state verdict" }, glyph(shape[outcome]), words), h("div", { class: "trace-detail" }, ...ruleDetail(rule, true)));
   }
 }

@@ -41,7 +41,7 @@ export class RuleForm {
     this.#context = context;
     this.#config = config;
     const { rule, onChange } = config;
-    this.#actions = new CodeField({ id: "rule-actions", label: "Actions", rows: 3, onInput: () => (this.#actions.fault(undefined), onChange()) }, this.#templates("Add an action…", (action) => this.#add(action)));
+    this.#actions = new CodeField({ id: "rule-actions", label: "Actions", rows: 3, placeholder: '[{"lambda": {"functionArn": "arn:aws:lambda:…"}}]', onInput: () => (this.#actions.fault(undefined), onChange()) }, this.#templates("Add an action…", (action) => this.#add(action)));
     this.#errorAction = new CodeField({ id: "rule-error-action", label: "Error action (optional)", rows: 1, onInput: () => (this.#errorAction.fault(undefined), onChange()) }, this.#templates("Start from…", (action) => this.#setErrorAction(action)));
     this.element = h("form", { class: "rule-form", novalidate: true }, h("h2", {}, "The rule"), ...this.#fields(), this.#actions.element, this.#errorAction.element, this.#problem, this.#end());
     this.element.addEventListener("submit", (event) => (event.preventDefault(), void this.#submit()));

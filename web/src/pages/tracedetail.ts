@@ -5,7 +5,7 @@ import { type Child, h } from "../dom";
 import { glyph } from "../parts";
 import type { DeviceState } from "../store";
 import { took } from "../time";
-import { type ActionState, type ActionTrace, type MessageTrace, type PartNode, type RuleTrace, treeOf } from "../trace";
+import { type ActionState, type ActionTrace, decidingPath, isLiteral, type MessageTrace, type PartNode, type RuleTrace, treeOf } from "../trace";
 import { data, excerptElement } from "./excerpt";
 
 const STATES: Readonly<Record<ActionState, readonly [DeviceState | "alarm", string]>> = {
@@ -37,31 +37,41 @@ export function ruleDetail(rule: RuleTrace, trial: boolean): HTMLElement[] {
   return sections;
 }
 
+function where(rule: RuleTrace): HTMLElement {
+  const section = whereSection(rule);
+  section.className = "where";
+  return section;
+}
+
 function part(title: string, ...children: Child[]): HTMLElement {
   return h("section", {}, h("h3", {}, title), ...children);
 }
 
-function where(rule: RuleTrace): HTMLElement {
+function whereSection(rule: RuleTrace): HTMLElement {
   if (rule.disabled) return part("WHERE", h("p", { class: "muted" }, "Not evaluated: the rule is disabled."));
   if (rule.later) return part("WHERE", h("p", { class: "muted" }, "Not evaluated yet: the rule calls out, so it is evaluated from the outbox."));
-  if (rule.where?.length) return part("WHERE", partList(treeOf(rule.where), 0));
+  if (rule.where?.length) {
+    const tree = treeOf(rule.where);
+    return part("WHERE", partList(tree, new Set(decidingPath(tree[0])), 0));
+  }
   return part("WHERE", h("p", { class: "muted" }, rule.error ? "It was not reached." : "There is none: every message of the topic is selected."));
 }
 
-function partList(nodes: readonly PartNode[], depth: number): HTMLElement {
+/** The parts that decided carry the mark; literals, which tell nothing, are left out. */
+function partList(nodes: readonly PartNode[], decided: ReadonlySet<PartNode>, depth: number): HTMLElement {
   const items = nodes.map((node) => {
-    const item = h("li", {}, line(node));
-    if (node.parts.length) item.append(partList(node.parts, depth + 1));
+    const item = h("li", {}, line(node, decided.has(node)));
+    const parts = node.parts.filter((one) => !isLiteral(one));
+    if (parts.length) item.append(partList(parts, decided, depth + 1));
     return item;
   });
   return h("ul", { class: depth && depth <= DEEPEST ? "parts indented" : "parts" }, ...items);
 }
 
-/** One part: a literal, which is its own value, once. */
-function line({ part: { text, value } }: PartNode): HTMLElement {
-  if (text === value) return h("code", { class: "muted" }, text);
+function line({ part: { text, value } }: PartNode, decided = false): HTMLElement {
   const fails = value === "false" || value === "Undefined";
-  return h("span", { class: "part" }, h("code", {}, text), h("span", { class: "muted" }, " is "), fails && glyph("alarm"), h("code", { class: fails ? "part-fails" : "part-value" }, value));
+  const shown = h("code", { class: decided ? "part-decides" : fails ? "part-fails" : "" }, value);
+  return h("span", { class: "part" }, h("code", {}, text), h("span", { class: "muted" }, " is "), h("span", { class: "part-value" }, decided && glyph("alarm"), shown));
 }
 
 function variableList(nodes: readonly PartNode[]): HTMLElement {
@@ -75,7 +85,7 @@ function actionElement(action: ActionTrace): HTMLElement {
     "li",
     {},
     h("p", { class: "action-head" }, h("strong", {}, action.action), " ", h("code", {}, action.target)),
-    h("p", { class: "state" }, glyph(shape), h("span", { class: shape === "alarm" ? "alarm-text" : "" }, word), more && h("span", { class: "muted" }, ` · ${more}`)),
+    h("p", { class: "state" }, glyph(shape), h("span", {}, h("span", { class: shape === "alarm" ? "alarm-text" : "" }, word), more && h("span", { class: "muted" }, ` · ${more}`))),
     action.error && data(action.error, "the error"),
   );
 }

@@ -55,7 +55,7 @@ export class TraceRow {
     setText(this.#client, message.clientId ?? "");
     setAttribute(this.#client, "title", message.clientId ?? "");
     const outcome = rule && outcomeOf(rule);
-    fill(this.#outcome, ...(rule && outcome ? [glyph(SHAPES[outcome]), h("span", { class: outcome === "failed" ? "alarm-text" : "" }, outcomeWords(rule))] : []));
+    fill(this.#outcome, ...(rule && outcome ? [glyph(SHAPES[outcome]), h("span", { class: outcome === "failed" ? "alarm-text" : "" }, outcomeWords(rule, this.#config.trial))] : []));
     this.#details.classList.toggle("silent", outcome === "silent");
     setText(this.#why, (rule && reasonOf(rule)) || excerptLine(rule?.output ?? message.payload));
     this.#open();
