@@ -3,6 +3,7 @@ import "./style/base.css";
 import "./style/fleet.css";
 import "./style/pages.css";
 import "./style/rules.css";
+import "./style/traces.css";
 import "./style/editor.css";
 import type { Context } from "./context";
 import { Feed } from "./feed";

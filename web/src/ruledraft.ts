@@ -43,15 +43,15 @@ function parsed<T>(parse: () => T): T | TextFault {
     return parse();
   } catch (cause) {
     if (!(cause instanceof JsonError)) throw cause;
-    return { message: `This is not JSON: ${cause.message.replace(/ at offset \d+$/, "")}.`, at: cause.offset };
+    return { message: `This is not JSON: ${cause.message.replace(/ at offset \d+$/, "")}`, at: cause.offset };
   }
 }
 
 /** The field of the editor that a refusal of the server belongs to, as far as its words tell. */
 export function fieldOf(status: number, words: string): "name" | "actions" | "errorAction" | "statement" | "form" {
-  if (status === 409 || /rule ?name/i.test(words)) return "name";
+  if (status === 409 || /ruleName|rule name\b|rule's name/i.test(words)) return "name";
   if (/error ?action/i.test(words)) return "errorAction";
-  if (/action|template/i.test(words)) return "actions";
+  if (/action|template|names what is not there/i.test(words)) return "actions";
   if (/\bsql\b|statement/i.test(words)) return "statement";
   return "form";
 }

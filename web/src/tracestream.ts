@@ -11,7 +11,8 @@ import type { TraceLine } from "./trace";
 export type StreamState =
   | { readonly kind: "connecting" }
   | { readonly kind: "live" }
-  | { readonly kind: "lost"; readonly since: number }
+  /** error: what the server answered, if it did. */
+  | { readonly kind: "lost"; readonly since: number; readonly error?: ApiError }
   /** Trying again would not help. */
   | { readonly kind: "refused"; readonly error: ApiError };
 
@@ -77,7 +78,7 @@ export class TraceStream {
     if (cause instanceof ApiError && cause.status >= 400 && cause.status < 500 && cause.status !== 429) {
       this.stop();
       this.state.set({ kind: "refused", error: cause });
-    } else this.#lost();
+    } else this.#lost(cause instanceof ApiError && cause.status > 0 ? cause : undefined);
   }
 
   async #read(body: AsyncIterable<Uint8Array>, own: AbortController): Promise<void> {
@@ -100,9 +101,11 @@ export class TraceStream {
     this.state.set({ kind: "live" });
   }
 
-  #lost(): void {
+  #lost(error?: ApiError): void {
     this.stop();
-    if (this.state.get().kind !== "lost") this.state.set({ kind: "lost", since: this.#config.now() });
+    const before = this.state.get();
+    const since = before.kind === "lost" ? before.since : this.#config.now();
+    this.state.set({ kind: "lost", since, ...(error ? { error } : {}) });
     this.#timer = setTimeout(() => void this.#run(), backoff(this.#failures++, this.#config.random()));
   }
 }

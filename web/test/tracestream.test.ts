@@ -86,6 +86,17 @@ it("does not go on asking when it is refused", async () => {
   expect(answers.stream.state.get().kind).toBe("live");
 });
 
+it("goes on asking a busy server, and says what it said", async () => {
+  answers.refusal = new ApiError(503, "busy", "close a page");
+  await answers.end();
+  await vi.advanceTimersByTimeAsync(300);
+  expect(answers.stream.state.get()).toEqual({ kind: "lost", since: 1000, error: answers.refusal });
+  answers.refusal = undefined;
+  await vi.advanceTimersByTimeAsync(600);
+  await answers.write("{}\n");
+  expect(answers.stream.state.get().kind).toBe("live");
+});
+
 it("gives up an answer that never begins", async () => {
   await vi.advanceTimersByTimeAsync(10_001);
   expect(answers.stream.state.get().kind).toBe("lost");

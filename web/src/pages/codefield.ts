@@ -6,6 +6,7 @@ import { placeOf, tokenEnd } from "../sqltext";
 
 /** What is wrong with the text of a field; at is a UTF-16 index. */
 export interface Fault {
+  /** Its first line in words; others show a place in code. */
   readonly message: string;
   readonly at?: number;
 }
@@ -63,10 +64,11 @@ export class CodeField {
   }
 
   #words({ message, at }: Fault): Child[] {
+    const [line = "", ...others] = message.split("\n");
     const place = at === undefined ? undefined : placeOf(this.value, at);
     const where = place ? (this.value.includes("\n") ? `Line ${place.line}, column ${place.column}: ` : `Column ${place.column}: `) : "";
-    const words = h("p", { class: "alarm-text state" }, glyph("alarm"), h("span", { class: "long" }, where + message));
-    if (!place) return [words];
+    const words = h("p", { class: "alarm-text state" }, glyph("alarm"), h("span", { class: "long" }, where + line));
+    if (!place) return [words, others.length > 0 && h("pre", { class: "caret" }, others.join("\n"))];
     // The caret stands after the same text, unseen, so that it is right whatever the characters' widths.
     const caret = h("pre", { class: "caret", "aria-hidden": "true" }, `${place.text}\n`, h("span", { class: "unseen" }, place.before), h("span", { class: "alarm-text" }, "^"));
     return [words, caret];

@@ -26,7 +26,7 @@ const VERSIONS = ["2016-03-23", "2015-10-08"];
 
 const VIEWS: ReadonlyArray<readonly [string, string]> = [
   ["", "Live messages"],
-  ["own", "A message of yours"],
+  ["own", "Your message"],
   ["history", "Stored history"],
 ];
 
@@ -65,6 +65,7 @@ class Editor {
   #latest = new Latest();
   /** The statement as it was last found to parse; undefined while it does not, or nobody knows. */
   #trial: Trial | undefined;
+  /** The form has what neither the server nor the URL has. */
   #dirty = false;
   #tried = "";
 
@@ -73,16 +74,12 @@ class Editor {
     const { scope } = context;
     const typed = debounced(scope, TYPING, () => this.#changed());
     const use = (message: MessageTrace) => this.#use(message);
-    const changed = () => {
-      this.#dirty = true;
-      typed();
-    };
-    this.#sql = new CodeField({ id: "sql", label: "Statement", rows: 3, onInput: changed }, this.#version);
+    this.#sql = new CodeField({ id: "sql", label: "Statement", rows: 3, onInput: typed }, this.#version);
     this.#samples = new LiveSamples(use);
-    this.#own = new OwnMessage(scope, changed);
+    this.#own = new OwnMessage(scope, typed);
     this.#replay = new Replay(scope, use);
     this.#form = new RuleForm(context, { rule, refuse: (error) => this.#mark(error), onChange: () => (this.#dirty = true), done: () => (this.#dirty = false) });
-    scope.on(this.#version, "input", changed);
+    scope.on(this.#version, "input", typed);
     scope.add(() => this.#latest.stop());
     this.#fill(rule);
     this.#guard();

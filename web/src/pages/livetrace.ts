@@ -95,7 +95,8 @@ export class LiveTrace {
     fill(this.#state, glyph(state.kind === "live" ? "online" : state.kind === "lost" ? "quiet" : "never"), h("span", {}, words[state.kind]));
     if (state.kind === "lost") {
       const retry = h("button", { type: "button", onclick: () => this.#stream.retry() }, "Try now");
-      fill(this.#trouble, h("div", { class: "lost-note" }, h("span", {}, `Reconnecting… what happens after ${clock(state.since, now())} is not shown until then`), retry));
+      const why = state.error ? ` (${state.error.message})` : "";
+      fill(this.#trouble, h("div", { class: "lost-note" }, h("span", { class: "long" }, `Reconnecting… messages since ${clock(state.since, now())} are not in this list${why}`), retry));
     } else if (state.kind === "refused") fill(this.#trouble, failure("The trace could not be followed", state.error, () => this.#stream.retry()));
     else fill(this.#trouble);
     this.#frame.ask();
@@ -112,7 +113,8 @@ export class LiveTrace {
     arrange(this.#list, visible.map((entry) => this.#item(entry)));
     const known = new Set(log.entries.map(({ n }) => n));
     for (const n of this.#items.keys()) if (!known.has(n)) this.#items.delete(n);
-    this.#tellEmpty(visible.length === 0, log.entries.length > 0);
+    const messages = (list: readonly Entry[]) => list.some(({ kind }) => kind === "message");
+    this.#tellEmpty(!messages(visible), messages(log.entries));
   }
 
   #tellEmpty(empty: boolean, others: boolean): void {

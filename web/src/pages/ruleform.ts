@@ -164,10 +164,10 @@ export class RuleForm {
   /** Shows a refusal where it belongs. */
   #refused(error: ApiError, name: string): void {
     const words = error.detail || error.title;
+    const all = `${error.title} ${error.detail}`;
     const { rule, refuse } = this.#config;
     if (error.status === 401 || error.status === 403) void this.#context.feed.refreshSession();
-    // The statement parses: what does not, is a template of an action.
-    const field = error.syntax && error.status !== 409 ? (/error ?action/i.test(words) ? "errorAction" : "actions") : fieldOf(error.status, words);
+    const field = error.syntax ? "statement" : fieldOf(error.status, all);
     const known = error.status === 400 || error.status === 409 || error.status === 422;
     if (!known || field === "form") fill(this.#problem, failure(`The rule was not ${rule ? "changed" : "created"}`, error));
     else if (field === "name" && !rule) {
