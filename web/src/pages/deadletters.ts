@@ -27,6 +27,7 @@ class Letters {
   #tools = h("div", { class: "tools" });
   #outcome = h("div", { role: "status" });
   #list = h("ol", { class: "letters" });
+  #watching = h("p", { class: "muted watching" }, "Retrying and dropping need the operator's session: ", h("code", {}, "fieldline login"), " prints the link.");
   #pages = h("nav", { class: "pages", "aria-label": "Pages of dead letters" });
   #refresh = () => {};
 
@@ -64,7 +65,7 @@ class Letters {
       this.#rows.clear();
       return fill(place, this.#outcome, none(this.#after > 0));
     }
-    if (this.#list.parentElement !== place) fill(place, this.#tools, this.#outcome, this.#list, this.#pages);
+    if (this.#list.parentElement !== place) fill(place, this.#tools, this.#watching, this.#outcome, this.#list, this.#pages);
     const rows = new Map(letters.map((letter) => [letter.id, this.#rows.get(letter.id) ?? new Letter(letter)]));
     this.#rows = rows;
     arrange(this.#list, [...rows.values()].map(({ element }) => element));

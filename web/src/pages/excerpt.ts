@@ -18,5 +18,10 @@ export function data(text: string, what: string, ...more: Child[]): HTMLElement 
 /** The beginning of it, for a line. */
 export function excerptLine({ text, binary }: Excerpt): string {
   const whole = text ?? (binary === undefined ? "" : `base64 ${binary}`);
-  return whole.length > 300 ? `${whole.slice(0, 300)}…` : whole;
+  return oneLine(whole);
+}
+
+/** As much of a text as a line may hold. */
+export function oneLine(text: string): string {
+  return text.length > 300 ? `${text.slice(0, 300)}…` : text;
 }

@@ -9,6 +9,7 @@ import type { Scope } from "../signal";
 import { type MessageTrace, outcomeOf, outcomeWords, reasonOf, type RuleTrace } from "../trace";
 import type { EditorState } from "../urlstate";
 import { CodeField } from "./codefield";
+import { oneLine } from "./excerpt";
 import { ruleDetail } from "./tracedetail";
 
 const EXAMPLE = '{"device_id": "MyDevice001", "temperature": 31.5, "humidity": 43.1}';
@@ -79,7 +80,7 @@ export class OwnMessage {
     const shape = { fired: "online", waiting: "quiet", silent: "never", failed: "alarm" } as const;
     const words = h("span", { class: "long" });
     const reason = reasonOf(rule);
-    setText(words, `It ${outcomeWords(rule, true)}${reason ? `: ${reason}` : "."}`);
+    setText(words, `It ${outcomeWords(rule, true)}${reason ? `: ${oneLine(reason)}` : "."}`);
     fill(this.#result, h("p", { class: "state verdict" }, glyph(shape[outcome]), words), h("div", { class: "trace-detail" }, ...ruleDetail(rule, true)));
   }
 }

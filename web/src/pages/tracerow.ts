@@ -4,7 +4,7 @@ import { fill, h, setAttribute, setText } from "../dom";
 import { glyph, setTime } from "../parts";
 import type { DeviceState } from "../store";
 import { type MessageTrace, type Outcome, outcomeOf, outcomeWords, reasonOf, type RuleTrace } from "../trace";
-import { excerptLine } from "./excerpt";
+import { excerptLine, oneLine } from "./excerpt";
 import { traceDetail } from "./tracedetail";
 
 const SHAPES: Readonly<Record<Outcome, DeviceState | "alarm">> = { fired: "online", waiting: "quiet", silent: "never", failed: "alarm" };
@@ -57,7 +57,7 @@ export class TraceRow {
     const outcome = rule && outcomeOf(rule);
     fill(this.#outcome, ...(rule && outcome ? [glyph(SHAPES[outcome]), h("span", { class: outcome === "failed" ? "alarm-text" : "" }, outcomeWords(rule, this.#config.trial))] : []));
     this.#details.classList.toggle("silent", outcome === "silent");
-    setText(this.#why, (rule && reasonOf(rule)) || excerptLine(rule?.output ?? message.payload));
+    setText(this.#why, oneLine((rule && reasonOf(rule)) ?? "") || excerptLine(rule?.output ?? message.payload));
     this.#open();
   }
 
