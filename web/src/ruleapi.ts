@@ -69,8 +69,11 @@ export interface DeadLetter {
   readonly action?: string;
   readonly topic: string;
   readonly origin: string;
-  /** base64 */
-  readonly body: string;
+  /** The outbox that the entry was in; none for a message that was refused. */
+  readonly outbox?: string;
+  readonly key?: string;
+  /** base64; lists leave large ones out. */
+  readonly body?: string;
 }
 
 /** Replaying reads much. */
@@ -125,6 +128,10 @@ export async function tryOnLast(trial: Trial, limit: number, signal: AbortSignal
 
 export async function replay(query: ReplayQuery, signal: AbortSignal): Promise<Replay> {
   return JSON.parse(await ask("/api/sql/replay", looking(query, signal), REPLAY_TIMEOUT)) as Replay;
+}
+
+export async function deadLetter(id: number): Promise<DeadLetter> {
+  return JSON.parse(await ask(`${LETTERS}/${id}`, {})) as DeadLetter;
 }
 
 /** Dead letters after a number, oldest first. */

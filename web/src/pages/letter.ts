@@ -5,7 +5,7 @@ import { type Child, fill, h } from "../dom";
 import { asApiError } from "../feed";
 import { failure, glyph, heading, notice, setAge, timeElement } from "../parts";
 import { parameter, rulePath, setParameter } from "../router";
-import { type DeadLetter, deadLetters, dropLetter, retryLetter } from "../ruleapi";
+import { type DeadLetter, deadLetter, dropLetter, retryLetter } from "../ruleapi";
 import { confirmed } from "./confirm";
 import { data } from "./excerpt";
 
@@ -22,17 +22,18 @@ export function letterPage(context: Context, id: number): string {
 
 async function load(context: Context, place: HTMLElement, id: number): Promise<void> {
   try {
-    const [letter] = await deadLetters(id - 1, 1);
-    if (context.scope.closed) return;
-    if (letter?.id === id) show(context, place, letter);
-    else fill(place, notice("No dead letter of this number", h("p", {}, "It has been retried or dropped. ", h("a", { href: LIST }, "Go to the dead letters"), ".")));
+    const letter = await deadLetter(id);
+    if (!context.scope.closed) show(context, place, letter);
   } catch (cause) {
-    if (!context.scope.closed) fill(place, failure("The dead letter could not be loaded", asApiError(cause), () => void load(context, place, id)));
+    const error = asApiError(cause);
+    if (context.scope.closed) return;
+    if (error.status === 404) fill(place, notice("No dead letter of this number", h("p", {}, "It has been retried or dropped. ", h("a", { href: LIST }, "Go to the dead letters"), ".")));
+    else fill(place, failure("The dead letter could not be loaded", error, () => void load(context, place, id)));
   }
 }
 
 function show(context: Context, place: HTMLElement, letter: DeadLetter): void {
-  const { reason, rule, action, topic, origin, at } = letter;
+  const { reason, rule, action, topic, origin, at, outbox, key } = letter;
   const age = h("span", { class: "muted" });
   setAge(age, Date.parse(at));
   const facts: Array<readonly [string, Child[]]> = [
@@ -42,12 +43,13 @@ function show(context: Context, place: HTMLElement, letter: DeadLetter): void {
     ["Sender", [h("code", {}, origin || "–")]],
     ["When", [timeElement(Date.parse(at)), " · ", age]],
   ];
+  if (outbox) facts.push(["Outbox", [h("code", {}, outbox), !!key && " · key ", !!key && h("code", {}, key)]]);
   fill(
     place,
     h("p", { class: "alarm-text state" }, glyph("alarm"), h("span", { class: "long" }, reason || "without a reason")),
     h("dl", { class: "facts" }, ...facts.flatMap(([term, values]) => [h("dt", {}, term), h("dd", {}, ...values)])),
     tools(context, letter),
-    body(letter.body),
+    body(letter.body ?? ""),
   );
 }
 
@@ -59,7 +61,9 @@ function tools({ feed, router, scope }: Context, { id }: DeadLetter): HTMLElemen
       await does(id, feed.session.get()?.csrf ?? "");
       router.go(LIST);
     } catch (cause) {
-      fill(problem, failure(`The letter was not ${what}`, asApiError(cause)));
+      const error = asApiError(cause);
+      const why = error.detail || error.title;
+      fill(problem, error.status === 409 ? h("p", { class: "alarm-text long", role: "alert" }, `The letter was not ${what}: ${why}`) : failure(`The letter was not ${what}`, error));
     }
   };
   retry.addEventListener("click", async () => {
