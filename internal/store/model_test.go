@@ -263,8 +263,12 @@ func (m *model) checkWaiting() {
 	for _, l := range m.store.outbox.lanes {
 		counted = counted.plus(l.waiting())
 	}
-	if counted != waiting || m.store.outbox.total() != waiting.bytes {
-		m.t.Fatalf("the outbox counts %+v, and %d bytes, want %+v", counted, m.store.outbox.total(), waiting)
+	var held tally
+	for h := range m.store.outbox.holdings() {
+		held = held.plus(tally{h.bytes.Load(), h.entries.Load()})
+	}
+	if counted != waiting || held != waiting {
+		m.t.Fatalf("the outbox counts %+v in lanes and %+v in all, want %+v", counted, held, waiting)
 	}
 }
 

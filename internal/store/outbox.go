@@ -31,10 +31,16 @@ type outbox struct {
 	engine *engine
 	limit  int64
 
-	bytes sync.Map // action → *atomic.Int64: bytes submitted and not yet done
+	actions sync.Map // action → *holding
 
 	mu    sync.Mutex // after the sequencer's
 	lanes map[iot.OutboxLane]*outboxLane
+}
+
+// holding is what waits of an action.
+type holding struct {
+	bytes   atomic.Int64 // submitted and not yet done
+	entries atomic.Int64 // written and not yet done
 }
 
 // tally is a number of entries and of their bytes.
@@ -223,7 +229,9 @@ func (o *outbox) openLane(lower []byte) (next []byte, err error) {
 		return nil, err
 	}
 	l.past = waiting.before
-	o.held(first.Lane.Action).Add(l.waiting().bytes)
+	h := o.held(first.Lane.Action)
+	h.bytes.Add(l.waiting().bytes)
+	h.entries.Add(l.waiting().entries)
 	return end, nil
 }
 
@@ -239,13 +247,13 @@ func (o *outbox) cursor(lane iot.OutboxLane) (laneCursor, error) {
 	return decodeCursor(value)
 }
 
-// held returns the byte count of an action.
-func (o *outbox) held(action string) *atomic.Int64 {
-	if n, ok := o.bytes.Load(action); ok {
-		return n.(*atomic.Int64)
+// held returns what waits of an action.
+func (o *outbox) held(action string) *holding {
+	if h, ok := o.actions.Load(action); ok {
+		return h.(*holding)
 	}
-	n, _ := o.bytes.LoadOrStore(action, new(atomic.Int64))
-	return n.(*atomic.Int64)
+	h, _ := o.actions.LoadOrStore(action, new(holding))
+	return h.(*holding)
 }
 
 // reserve counts the outbox entries among effects, or refuses all of them with
@@ -257,7 +265,7 @@ func (o *outbox) reserve(effects []iot.Effect) error {
 			continue
 		}
 		size := entrySize(q.Key, q.Body)
-		if n := o.held(q.Action); n.Add(size) > o.limit {
+		if n := &o.held(q.Action).bytes; n.Add(size) > o.limit {
 			n.Add(-size)
 			o.unreserve(effects[:i])
 			return fmt.Errorf("outbox of action %q holds %d bytes: %w", q.Action, n.Load(), iot.ErrOutboxFull)
@@ -270,7 +278,7 @@ func (o *outbox) reserve(effects []iot.Effect) error {
 func (o *outbox) unreserve(effects []iot.Effect) {
 	for _, e := range effects {
 		if q, ok := e.(*iot.Enqueue); ok {
-			o.held(q.Action).Add(-entrySize(q.Key, q.Body))
+			o.held(q.Action).bytes.Add(-entrySize(q.Key, q.Body))
 		}
 	}
 }
@@ -287,6 +295,7 @@ func (o *outbox) add(b *pebble.Batch, e *iot.Enqueue, id uint64, now time.Time) 
 	before := l.end
 	l.end = before.plus(tally{entrySize(e.Key, e.Body), 1})
 	o.mu.Unlock()
+	o.held(e.Action).entries.Add(1)
 
 	value := appendEntry(make([]byte, 0, len(e.Key)+len(e.Body)+32), e, before, now)
 	b.Set(outboxKey(name, id), value, nil)

@@ -167,7 +167,10 @@ func (o *outbox) finish(b *pebble.Batch, lane iot.OutboxLane, l *outboxLane, upT
 func (o *outbox) move(b *pebble.Batch, lane iot.OutboxLane, l *outboxLane, cursor laneCursor, past tally) (settle func()) {
 	b.Set(outboxCursorKey(lane), appendCursor(nil, cursor), nil)
 	return func() {
-		o.held(lane.Action).Add(l.past.plus(l.holes).minus(past).minus(cursor.holes).bytes)
+		freed := past.plus(cursor.holes).minus(l.past).minus(l.holes)
+		h := o.held(lane.Action)
+		h.bytes.Add(-freed.bytes)
+		h.entries.Add(-freed.entries)
 		l.laneCursor, l.past = cursor, past
 	}
 }
