@@ -311,20 +311,34 @@ func TestEntryThatComesDuringATurnIsPerformed(t *testing.T) {
 }
 
 func TestLongLaneLetsOthersOfItsActionPass(t *testing.T) {
-	o := &fakeOutbox{}
-	o.add("sqs/r/0", "long", 1000)
-	o.add("sqs/r/0", "other", 1)
-	synctest.Test(t, func(t *testing.T) {
-		var before, n int
-		cfg := Config{Store: o, Concurrency: 1, Performers: map[string]Performer{"sqs": func(_ context.Context, e iot.OutboxEntry) error {
-			if n++; e.Key == "other" {
-				before = n
-			}
-			return nil
-		}}}
-		withDispatcher(t, cfg, func(*Dispatcher) { synctest.Wait() })
-		if n != 1001 || before > page+1 {
-			t.Errorf("the other lane came after %d entries of %d", before, n)
-		}
-	})
+	for _, parkedFirst := range []bool{false, true} {
+		t.Run(fmt.Sprintf("parked=%t", parkedFirst), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o := &fakeOutbox{}
+				var before, n int
+				var d *Dispatcher
+				cfg := Config{Store: o, Concurrency: 1, Performers: map[string]Performer{"sqs": func(_ context.Context, e iot.OutboxEntry) error {
+					n++
+					if n == 1 && parkedFirst {
+						return errDown
+					}
+					if n == 2 {
+						d.Wake(o.add("sqs/r/0", "other", 1))
+					}
+					if e.Key == "other" {
+						before = n
+					}
+					return nil
+				}}}
+				withDispatcher(t, cfg, func(own *Dispatcher) {
+					d = own
+					d.Wake(o.add("sqs/r/0", "long", 1000))
+					time.Sleep(time.Minute)
+				})
+				if o.left() != 0 || before > page+2 {
+					t.Errorf("the other lane came after %d entries of %d", before, n)
+				}
+			})
+		})
+	}
 }

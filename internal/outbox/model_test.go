@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,24 +19,24 @@ import (
 func TestAtRandom(t *testing.T) {
 	for seed := range uint64(20) {
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { atRandom(t, rand.New(rand.NewPCG(seed, 0))) })
+			synctest.Test(t, func(t *testing.T) { atRandom(t, seed) })
 		})
 	}
 }
 
-func atRandom(t *testing.T, random *rand.Rand) {
+func atRandom(t *testing.T, seed uint64) {
+	random, fate := rand.New(rand.NewPCG(seed, 0)), rand.New(rand.NewPCG(seed, 1))
 	o := &fakeOutbox{}
 	keys := keysOfOneLane(12)
 	keys = append(keys, "x", "y", "z")
+	var mu sync.Mutex // of fate and ended
 	ended := make(map[string][]uint64)
-	fail := make(chan int, 1)
-	fail <- 0
 	cfg := Config{
 		Store: o, MaxAge: 10 * time.Minute, Limits: map[string]Limit{"sqs": {Concurrency: 2}},
 		Performers: map[string]Performer{"sqs": func(_ context.Context, e iot.OutboxEntry) error {
-			n := <-fail
-			defer func() { fail <- n + 1 }()
-			switch random.IntN(10) {
+			mu.Lock()
+			defer mu.Unlock()
+			switch fate.IntN(10) {
 			case 0, 1, 2, 3:
 				return errDown
 			case 4:
@@ -46,9 +47,9 @@ func atRandom(t *testing.T, random *rand.Rand) {
 		}},
 		Observe: func(e iot.OutboxEntry, a Attempt) {
 			if a.Last && a.Err != nil {
-				n := <-fail
+				mu.Lock()
+				defer mu.Unlock()
 				ended[e.Key] = append(ended[e.Key], e.ID)
-				fail <- n
 			}
 		},
 	}
