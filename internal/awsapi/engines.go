@@ -128,16 +128,15 @@ type Permissions interface {
 }
 
 // Insight is what an operator can see of the running server, and the link to
-// the dashboard. Every function is needed.
+// the dashboard. Every field is needed.
 type Insight struct {
 	Status      func() Status
 	Clients     Clients
 	Connections func() ([]iot.Connection, error)
 	Rules       func() []iot.RuleStatus
 	// Logs returns the lines of a function from number from on.
-	Logs func(function string, from uint64) ([]iot.LogLine, error)
-	// DeadLetters returns at most limit dead letters behind the id after.
-	DeadLetters func(after uint64, limit int) ([]iot.DeadEntry, error)
+	Logs        func(function string, from uint64) ([]iot.LogLine, error)
+	DeadLetters DeadLetters
 	// Login makes a link that opens the dashboard as its operator, once.
 	Login func() (url string, err error)
 	// Listen calls each with every message of a filter until ctx is done or each

@@ -45,6 +45,8 @@ type Config struct {
 	Devices  Devices
 	Sight    Sight
 	Add      func(ctx context.Context, thing string) (Provisioned, error)
+	// DeadLetters is what could not be done; nil: the dashboard's API has none of it.
+	DeadLetters DeadLetters
 
 	Session     Session  // what the dashboard is told about the server
 	URL         string   // the gateway as a browser on this machine reaches it, without a slash at the end
@@ -180,6 +182,9 @@ func (a *API) routes(files http.Handler) http.Handler {
 	mux.HandleFunc("GET /api/rules", a.looking(a.serveRules))
 	mux.HandleFunc("GET /api/connections", a.looking(a.serveConnections))
 	mux.HandleFunc("POST /api/things", a.changing(a.serveAddThing))
+	if a.cfg.DeadLetters != nil {
+		a.deadLetterRoutes(mux)
+	}
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, http.StatusNotFound, "no such resource", r.Method+" "+r.URL.Path)
 	})

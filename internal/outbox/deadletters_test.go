@@ -71,15 +71,15 @@ func TestDeadLetterIsRetried(t *testing.T) {
 		return []iot.Effect{&iot.Enqueue{Action: "http/r/0"}}, nil
 	}
 	for _, tc := range []struct {
-		name     string
-		letter   iot.DeadLetter
-		again    func(iot.DeadLetter) ([]iot.Effect, error)
-		full     bool  // the outbox
-		apply    error // of Apply
-		want     error
-		applied  int
-		woken    int
-		stillThe bool // letter is there
+		name    string
+		letter  iot.DeadLetter
+		again   func(iot.DeadLetter) ([]iot.Effect, error)
+		full    bool  // the outbox
+		apply   error // of Apply
+		want    error
+		applied int
+		woken   int
+		stays   bool // a letter
 	}{
 		{"an outbox entry goes back", entry, again, false, nil, nil, 0, 1, false},
 		{"an outbox entry stays a letter while its outbox is full", entry, again, true, nil, iot.ErrOutboxFull, 0, 0, true},
@@ -118,7 +118,7 @@ func TestDeadLetterIsRetried(t *testing.T) {
 			if applied != tc.applied || woken != tc.woken {
 				t.Errorf("%d effects applied, %d lanes woken", applied, woken)
 			}
-			if list, _ := d.List(0, 0); len(list) == 1 != tc.stillThe {
+			if list, _ := d.List(0, 0); len(list) == 1 != tc.stays {
 				t.Errorf("letters %+v", list)
 			}
 			if err := d.Retry(t.Context(), 8); !errors.Is(err, iot.ErrNotFound) {

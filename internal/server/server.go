@@ -66,6 +66,7 @@ type Server struct {
 	tables     *tables.Engine
 	rules      *rule.Engine
 	dispatcher *outbox.Dispatcher
+	letters    *outbox.DeadLetters
 	taps       *taps
 	ingest     *ingest.Ingest
 	broker     *broker.Broker
@@ -92,7 +93,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	var err error
-	s.store, err = store.Open(store.Config{Dir: filepath.Join(cfg.Data, "store"), FS: cfg.FS, Log: s.log, Metrics: s.metrics})
+	s.store, err = store.Open(store.Config{Dir: filepath.Join(cfg.Data, "store"), FS: cfg.FS, OutboxLimit: cfg.OutboxLimit, Log: s.log, Metrics: s.metrics})
 	if err != nil {
 		return nil, err
 	}
@@ -156,6 +157,13 @@ func (s *Server) buildRules() (err error) {
 		Performers: map[string]outbox.Performer{iot.LambdaOutbox: s.functions.Perform},
 		Retries:    map[string]outbox.Retry{iot.LambdaOutbox: s.functions.Retry},
 		Log:        s.log, Metrics: s.metrics,
+	})
+	if err != nil {
+		return err
+	}
+	s.letters, err = outbox.NewDeadLetters(outbox.DeadLettersConfig{
+		Letters: s.store, Wake: s.dispatcher.Wake, Log: s.log,
+		Apply: func(ctx context.Context, effects ...iot.Effect) error { return s.ingest.Apply(ctx, effects...) },
 	})
 	return err
 }
