@@ -152,20 +152,7 @@ func (s *Server) buildRules() (err error) {
 	if err != nil {
 		return err
 	}
-	s.dispatcher, err = outbox.New(outbox.Config{
-		Store:      s.store,
-		Performers: map[string]outbox.Performer{iot.LambdaOutbox: s.functions.Perform},
-		Retries:    map[string]outbox.Retry{iot.LambdaOutbox: s.functions.Retry},
-		Log:        s.log, Metrics: s.metrics,
-	})
-	if err != nil {
-		return err
-	}
-	s.letters, err = outbox.NewDeadLetters(outbox.DeadLettersConfig{
-		Letters: s.store, Wake: s.dispatcher.Wake, Log: s.log,
-		Apply: func(ctx context.Context, effects ...iot.Effect) error { return s.ingest.Apply(ctx, effects...) },
-	})
-	return err
+	return s.buildOutbox()
 }
 
 func (s *Server) buildIngest() (err error) {

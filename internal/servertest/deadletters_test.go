@@ -97,7 +97,7 @@ func TestDeadLetterIsRetriedWhenItsFunctionIsMended(t *testing.T) {
 	s.Eventually("the letters", func() bool { return len(s.deadLetters()) == 3 })
 	s.Restart()
 	letters := s.deadLetters()
-	if l := letters[0]; l.Outbox != "lambda/ProcessIoTData" || l.Size != len(l.Body) || !strings.Contains(string(l.Body), "sensor/data") {
+	if l := letters[0]; l.Outbox != "lambda/ProcessIoTData" || l.Rule != server.GuideRule || l.Topic != "sensor/data" || l.Origin != "d" || l.Size != len(l.Body) || !strings.Contains(string(l.Body), "sensor/data") {
 		t.Fatalf("letter %+v", l)
 	}
 	path := fmt.Sprintf("/fieldline/dead-letters/%d", letters[0].ID)
