@@ -99,13 +99,3 @@ func (s *Server) performers() map[string]outbox.Performer {
 	}
 	return all
 }
-
-// buildOutbox builds what performs the outbox.
-func (s *Server) buildOutbox() (err error) {
-	s.dispatcher, err = outbox.New(outbox.Config{
-		Store: s.store, Performers: s.performers(),
-		Retries: map[string]outbox.Retry{iot.LambdaOutbox: s.functions.Retry, target.ConfirmOutbox: s.destinations.Retry},
-		Log:     s.log, Metrics: s.metrics,
-	})
-	return err
-}

@@ -39,7 +39,7 @@ func (s *Server) insight() awsapi.Insight {
 		Connections: s.store.Connections,
 		Rules:       s.rules.Statuses,
 		Logs:        s.functionLines,
-		DeadLetters: s.store.DeadLetters,
+		DeadLetters: s.letters,
 		Login:       func() (string, error) { return s.LoginURL(), nil },
 		Listen:      s.taps.Listen,
 		Trace:       s.rules.Trace,
