@@ -92,7 +92,8 @@ func (f *fieldline) throughOutage(g *gate, topic string) {
 	f.publish(c, topic, 0, published/3)
 	g.shut()
 	f.publish(c, topic, published/3, 2*published/3)
-	time.Sleep(3 * time.Second) // attempts fail meanwhile
+	f.eventually("attempts that fail", func() bool { return strings.Contains(f.log.String(), "will be tried again") })
+	time.Sleep(3 * time.Second) // and some more
 	g.open()
 	f.publish(c, topic, 2*published/3, published)
 }
