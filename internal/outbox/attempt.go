@@ -74,7 +74,7 @@ func (d *Dispatcher) attempt(ctx context.Context, e iot.OutboxEntry, t *try) (pa
 	if err != nil {
 		pause, again := t.failed(err)
 		if again && !final(err) {
-			a.Last, a.Pause = false, pause
+			a.Last, a.Pause = false, max(pause, asked(err))
 		}
 	}
 	d.metrics.attempt(kindOf(e.Lane.Action), &a)
@@ -95,6 +95,18 @@ func (d *Dispatcher) attempt(ctx context.Context, e iot.OutboxEntry, t *try) (pa
 	}
 	d.cfg.Log.Log(ctx, level, "outbox entry failed, will be tried again", "action", e.Lane.Action, "key", e.Key, "attempt", a.Number, "pause", a.Pause, "err", err)
 	return a.Pause, false, nil
+}
+
+// asked is how long a target asked to be left alone, as an error with such a method
+// says, at most as long as waits get by themselves.
+func asked(err error) time.Duration {
+	if told, ok := errors.AsType[interface {
+		error
+		RetryAfter() time.Duration
+	}](err); ok {
+		return min(told.RetryAfter(), longest)
+	}
+	return 0
 }
 
 func (d *Dispatcher) perform(ctx context.Context, e iot.OutboxEntry) error {

@@ -111,6 +111,23 @@ func TestRetriesBackOffUntilTheEntryIsTooOld(t *testing.T) {
 	})
 }
 
+// busyError is what a target answers that asks to be left alone for a while.
+type busyError time.Duration
+
+func (busyError) Error() string               { return "busy" }
+func (e busyError) RetryAfter() time.Duration { return time.Duration(e) }
+
+func TestTargetsAreLeftAloneAsLongAsTheyAsk(t *testing.T) {
+	for wish, want := range map[time.Duration]time.Duration{20 * time.Second: 20 * time.Second, time.Hour: longest} {
+		if got := asked(fmt.Errorf("post: %w", busyError(wish))); got != want {
+			t.Errorf("asked for %s, left alone for %s", wish, got)
+		}
+	}
+	if got := asked(errDown); got != 0 {
+		t.Errorf("nothing was asked, and it is left alone for %s", got)
+	}
+}
+
 func TestOldEntryIsTriedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := &fakeOutbox{}
