@@ -43,12 +43,17 @@ func (r rules) SetDisabled(name string, disabled bool) error {
 	return err
 }
 
+func (r rules) Replace(rule iot.Rule) error {
+	r[rule.Name] = rule
+	return nil
+}
+
 func (r rules) Delete(name string) error {
 	delete(r, name)
 	return nil
 }
 
-func TestRulesAreCreatedSwitchedAndDeleted(t *testing.T) {
+func TestRulesAreCreatedChangedAndDeleted(t *testing.T) {
 	all := rules{}
 	a := serve(t, newWorld(), func(c *Config) { c.Rules = all })
 	headers := operatorOf(a)
@@ -65,6 +70,9 @@ func TestRulesAreCreatedSwitchedAndDeleted(t *testing.T) {
 		len(r.Actions) != 1 || r.Actions[0].Kind != "republish" || r.ErrorAction == nil || string(r.ErrorAction.Config) != `{"topic":"e"}` {
 		t.Errorf("created %+v", r)
 	}
+	definition := `{"ruleName":"R","sql":"SELECT b FROM 'a'","awsIotSqlVersion":"2015-10-08","description":"","ruleDisabled":false,"actions":[{"republish":{"topic":"c"}}]}`
+	step("PATCH", "/api/rules/R", definition, 204, "")
+	step("GET", "/api/rules/R", "", 200, definition)
 	step("POST", "/api/rules/R/disable", "", 204, "")
 	if !all["R"].Disabled {
 		t.Error("it is enabled")
@@ -102,6 +110,10 @@ func TestRulesThatAreRefused(t *testing.T) {
 		{"a name", "POST", "/api/rules", `{"ruleName":"no-dash","sql":"SELECT * FROM 'a'","actions":[]}`, 400, "no-dash"},
 		{"a member", "POST", "/api/rules", `{"name":"N","sql":"SELECT * FROM 'a'","actions":[]}`, 400, "name"},
 		{"a rule that exists", "POST", "/api/rules", `{"ruleName":"R","sql":"SELECT * FROM 'a'","actions":[]}`, 409, "R"},
+		{"changing none", "PATCH", "/api/rules/N", `{"ruleName":"N","sql":"SELECT * FROM 'a'","actions":[]}`, 404, "N"},
+		{"changing another", "PATCH", "/api/rules/R", `{"ruleName":"N","sql":"SELECT * FROM 'a'","actions":[]}`, 400, "not the rule"},
+		{"changing its statement", "PATCH", "/api/rules/R", `{"ruleName":"R","sql":"SELEC *","actions":[]}`, 400, `"offset":0,`},
+		{"showing none", "GET", "/api/rules/N", "", 404, "N"},
 		{"deleting none", "DELETE", "/api/rules/N", "", 404, "N"},
 		{"enabling none", "POST", "/api/rules/N/enable", "", 404, "N"},
 		{"disabling none", "POST", "/api/rules/N/disable", "", 404, "N"},
@@ -118,7 +130,7 @@ func TestRulesThatAreRefused(t *testing.T) {
 func TestOnlyTheOperatorChangesRules(t *testing.T) {
 	all := rules{"R": {Name: "R"}}
 	a := serve(t, newWorld(), func(c *Config) { c.Rules = all })
-	for _, target := range []string{"POST /api/rules", "DELETE /api/rules/R", "POST /api/rules/R/disable", "POST /api/rules/R/enable"} {
+	for _, target := range []string{"POST /api/rules", "DELETE /api/rules/R", "PATCH /api/rules/R", "GET /api/rules/R", "POST /api/rules/R/disable", "POST /api/rules/R/enable"} {
 		method, path, _ := strings.Cut(target, " ")
 		problem(t, ask(a, method, path, `{"ruleName":"N","sql":"SELECT * FROM 'a'","actions":[]}`), 401, "fieldline login")
 	}
