@@ -113,7 +113,7 @@ async function pictures(page) {
   const pages = { added: "", fleet: "/", device: "/devices/MyDevice001", rules: "/rules", rule: "/rules/SendToLambdaRule", editor: "/rules/new", letters: "/dead-letters", connections: "/connections", add: "/add", missing: "/nowhere" };
   for (const [title, path] of Object.entries(pages)) {
     if (path) await page.goto(settings.gateway + path);
-    await page.getByText("Live", { exact: true }).waitFor();
+    await page.getByRole("banner").getByText("Live", { exact: true }).waitFor();
     await page.locator("main h1").waitFor();
     await page.waitForLoadState("networkidle", { timeout: 2000 }).catch(() => {}); // the pages poll: idle is not owed
     for (const colorScheme of ["light", "dark"]) {

@@ -145,12 +145,13 @@ function because(whole: PartNode | undefined): string {
   return `${text} is ${verdict}${values.length ? ` (${values.join(", ")})` : ""}`;
 }
 
-/** The part of a part that made it so: of AND the first that does not hold; an Undefined one, but not of OR, which takes all to fail. */
+/** The part of a part that made it so: of AND the first that does not hold; of OR, which takes all to be false, one that is Undefined, as it makes all of it so. */
 function deciding(node: PartNode): PartNode | undefined {
   const joint = jointOf(node);
-  if (joint === "and") return node.parts.find(({ part }) => part.value !== "true");
-  if (joint === "or" || node.parts.some(({ part }) => part.value === "true")) return undefined;
   const missing = node.parts.find(({ part }) => part.value === "Undefined");
+  if (joint === "and") return node.parts.find(({ part }) => part.value !== "true");
+  if (joint === "or") return node.part.value === "Undefined" ? missing : undefined;
+  if (node.parts.some(({ part }) => part.value === "true")) return undefined;
   return missing?.parts.length ? missing : undefined;
 }
 

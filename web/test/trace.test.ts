@@ -30,7 +30,10 @@ describe("why a rule did not fire", () => {
     expect(because([0, "(a = 1) AND (b = 2)", "false"], [1, "a = 1", "true"], [1, "b = 2", "false"], [2, "b", "3"])).toBe("b = 2 is false (b is 3)");
   });
   it("of OR, all of it", () => {
-    expect(because([0, "a OR b", "false"], [1, "a", "false"], [1, "b", "Undefined"])).toBe("a OR b is false (a is false, b is Undefined)");
+    expect(because([0, "a OR b", "false"], [1, "a", "false"], [1, "b", "false"])).toBe("a OR b is false (a is false, b is false)");
+  });
+  it("of OR, what is Undefined, whatever the rest is", () => {
+    expect(because([0, "a OR b = 1", "Undefined"], [1, "a", "true"], [1, "b = 1", "Undefined"], [2, "b", "Undefined"])).toBe("b = 1 is Undefined (b is Undefined)");
   });
   it("does not take BETWEEN's AND for a joint", () => {
     expect(because([0, "t BETWEEN 1 AND 2", "false"], [1, "t", "3"], [1, "1", "1"], [1, "2", "2"])).toBe("t BETWEEN 1 AND 2 is false (t is 3)");

@@ -4,7 +4,7 @@ import { now } from "../clock";
 import { fill, h, setText } from "../dom";
 import { asApiError } from "../feed";
 import { Latest } from "../latest";
-import { failure } from "../parts";
+import { failure, glyph } from "../parts";
 import { type Replay as Found, replay, type Trial } from "../ruleapi";
 import type { Scope } from "../signal";
 import { DAY, HOUR } from "../time";
@@ -25,6 +25,7 @@ export class Replay {
   #result = h("div", { class: "trial-result" });
   #latest = new Latest();
   #trial: Trial | undefined;
+  #filter: string | undefined;
   #use: (message: MessageTrace) => void;
 
   constructor(scope: Scope, use: (message: MessageTrace) => void) {
@@ -46,6 +47,7 @@ export class Replay {
   take(trial: Trial | undefined, filter: string | undefined): void {
     const before = this.#trial;
     this.#trial = trial;
+    this.#filter = filter;
     this.#run.disabled = !trial;
     this.#topic.placeholder = filter ?? "";
     if (before && trial && before.sql === trial.sql && before.sqlVersion === trial.sqlVersion) return;
@@ -70,6 +72,10 @@ export class Replay {
   #start(): void {
     const trial = this.#trial;
     if (!trial) return;
+    if (!this.#topic.value && (!this.#filter || /[+#]/.test(this.#filter))) {
+      fill(this.#result, h("p", { class: "alarm-text state", role: "alert" }, glyph("alarm"), h("span", {}, "Give the topic that they count as sent to: FROM does not name one.")));
+      return this.#topic.focus();
+    }
     const to = now();
     setText(this.#run, "Running…");
     void this.#latest.ask(
