@@ -95,6 +95,7 @@ type Sight interface {
 	Connections() ([]iot.Connection, error)
 	LastSeq() uint64
 	Rules() []iot.RuleStatus
+	DeadLetterCount() int
 }
 
 // Presence is since when and from where a device is connected.

@@ -102,6 +102,7 @@ func (w *world) History(_ context.Context, q iot.HistoryQuery) ([]iot.Reading, e
 
 func (w *world) Online() map[string]Presence { return w.online }
 func (w *world) LastSeq() uint64             { return 42 }
+func (w *world) DeadLetterCount() int        { return 3 }
 func (w *world) Rules() []iot.RuleStatus {
 	return []iot.RuleStatus{{Name: "SendToLambdaRule", SQL: "SELECT * FROM 'sensor/data'", Enabled: true, Actions: []string{"lambda ProcessIoTData"}, Matched: 3}}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
@@ -50,6 +51,16 @@ func deadLetterOf(e *iot.DeadEntry) deadLetter {
 	return deadLetter{e.ID, e.At, e.Reason, e.Rule, e.Action, e.Topic, e.Origin, e.Outbox, e.Key, len(e.Body), e.Body}
 }
 
+// letterFor is a letter as who asks may see it: requests over HTTP have headers that
+// may hold secrets, and are shown to the operator only.
+func (a *API) letterFor(r *http.Request, e *iot.DeadEntry) deadLetter {
+	letter := deadLetterOf(e)
+	if strings.HasPrefix(e.Outbox, iot.HTTPOutbox+"/") && !a.Operator(r) {
+		letter.Body = nil
+	}
+	return letter
+}
+
 // deadLetterRoutes adds the routes of the dead-letter.
 func (a *API) deadLetterRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /api/dead-letters", a.looking(a.serveDeadLetters))
@@ -73,7 +84,7 @@ func (a *API) serveDeadLetters(w http.ResponseWriter, r *http.Request) {
 	}
 	letters := make([]deadLetter, len(entries))
 	for i := range entries {
-		if letters[i] = deadLetterOf(&entries[i]); letters[i].Size > maxListedBody {
+		if letters[i] = a.letterFor(r, &entries[i]); letters[i].Size > maxListedBody {
 			letters[i].Body = nil
 		}
 	}
@@ -116,7 +127,7 @@ func (a *API) serveDeadLetter(w http.ResponseWriter, r *http.Request) {
 		a.writeError(w, r, err)
 		return
 	}
-	writeJSON(w, http.StatusOK, deadLetterOf(&e))
+	writeJSON(w, http.StatusOK, a.letterFor(r, &e))
 }
 
 func (a *API) serveDropDeadLetter(w http.ResponseWriter, r *http.Request) {

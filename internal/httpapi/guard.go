@@ -81,17 +81,6 @@ func (a *API) looking(next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// operating lets the operator look at what may hold secrets.
-func (a *API) operating(next http.HandlerFunc) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		if !a.Operator(r) {
-			writeProblem(w, http.StatusUnauthorized, "not logged in", "this is for the operator only: open the link that fieldline login prints")
-			return
-		}
-		next(w, r)
-	}
-}
-
 // reading lets those through who may query readings.
 func (a *API) reading(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
 	"github.com/fieldline-iot/fieldline/internal/iotsql"
@@ -35,7 +36,7 @@ func (a *API) ruleRoutes(mux *http.ServeMux) {
 		return
 	}
 	mux.HandleFunc("POST /api/rules", a.changing(a.serveCreateRule))
-	mux.HandleFunc("GET /api/rules/{name}", a.operating(a.serveRule))
+	mux.HandleFunc("GET /api/rules/{name}", a.looking(a.serveRule))
 	mux.HandleFunc("PATCH /api/rules/{name}", a.changing(a.serveReplaceRule))
 	mux.HandleFunc("DELETE /api/rules/{name}", a.changing(a.serveDeleteRule))
 	mux.HandleFunc("POST /api/rules/{name}/enable", a.changing(a.switchRule(false)))
@@ -66,18 +67,47 @@ func (in *ruleDefinition) rule() (iot.Rule, error) {
 	}, nil
 }
 
-// serveRule answers a rule's definition, as POST takes it. An action's headers may
-// hold secrets: only the operator may see it.
+// serveRule answers a rule's definition, as POST takes it. The headers of its
+// requests, which may hold secrets, are shown to the operator only.
 func (a *API) serveRule(w http.ResponseWriter, r *http.Request) {
 	rule, err := a.cfg.Rules.Rule(r.PathValue("name"))
 	if err != nil {
 		a.writeError(w, r, err)
 		return
 	}
+	if !a.Operator(r) {
+		rule = withoutHeaders(rule)
+	}
 	writeJSON(w, http.StatusOK, ruleDefinition{
 		RuleName: rule.Name, SQL: rule.SQL, AWSIoTSQLVersion: rule.SQLVersion, Description: rule.Description,
 		RuleDisabled: rule.Disabled, Actions: orEmpty(rule.Actions), ErrorAction: rule.ErrorAction,
 	})
+}
+
+// withoutHeaders returns the rule with the values of its http actions' headers hidden.
+func withoutHeaders(rule iot.Rule) iot.Rule {
+	hide := func(a iot.Action) iot.Action {
+		var config map[string]json.RawMessage
+		var headers []iot.Header
+		if a.Kind != "http" || json.Unmarshal(a.Config, &config) != nil || json.Unmarshal(config["headers"], &headers) != nil {
+			return a
+		}
+		for i := range headers {
+			headers[i].Value = "(hidden)"
+		}
+		config["headers"], _ = json.Marshal(headers) // texts always encode
+		a.Config, _ = json.Marshal(config)
+		return a
+	}
+	rule.Actions = slices.Clone(rule.Actions)
+	for i, a := range rule.Actions {
+		rule.Actions[i] = hide(a)
+	}
+	if rule.ErrorAction != nil {
+		hidden := hide(*rule.ErrorAction)
+		rule.ErrorAction = &hidden
+	}
+	return rule
 }
 
 func (a *API) serveCreateRule(w http.ResponseWriter, r *http.Request) {

@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -130,11 +132,38 @@ func TestRulesThatAreRefused(t *testing.T) {
 func TestOnlyTheOperatorChangesRules(t *testing.T) {
 	all := rules{"R": {Name: "R"}}
 	a := serve(t, newWorld(), func(c *Config) { c.Rules = all })
-	for _, target := range []string{"POST /api/rules", "DELETE /api/rules/R", "PATCH /api/rules/R", "GET /api/rules/R", "POST /api/rules/R/disable", "POST /api/rules/R/enable"} {
+	for _, target := range []string{"POST /api/rules", "DELETE /api/rules/R", "PATCH /api/rules/R", "POST /api/rules/R/disable", "POST /api/rules/R/enable"} {
 		method, path, _ := strings.Cut(target, " ")
 		problem(t, ask(a, method, path, `{"ruleName":"N","sql":"SELECT * FROM 'a'","actions":[]}`), 401, "fieldline login")
 	}
 	if len(all) != 1 || all["R"].Disabled {
 		t.Errorf("rules %v", all)
+	}
+}
+
+// httpLetter is the one letter there is.
+type httpLetter struct {
+	*letters
+	letter iot.DeadEntry
+}
+
+func (l httpLetter) List(uint64, int) ([]iot.DeadEntry, error) { return []iot.DeadEntry{l.letter}, nil }
+func (l httpLetter) Letter(uint64) (iot.DeadEntry, error)      { return l.letter, nil }
+
+func TestOnlyTheOperatorSeesTheHeadersOfRequests(t *testing.T) {
+	post := iot.Action{Kind: "http", Config: json.RawMessage(`{"headers":[{"key":"Authorization","value":"Bearer s3cret"}],"url":"https://h/"}`)}
+	all := rules{"R": {Name: "R", Actions: []iot.Action{post}, ErrorAction: &post}}
+	letter := iot.DeadEntry{ID: 1, DeadLetter: iot.DeadLetter{Outbox: "http/R/0", Body: []byte("Bearer s3cret")}}
+	a := serve(t, newWorld(), func(c *Config) { c.Rules, c.DeadLetters = all, httpLetter{new(letters), letter} })
+	encoded := base64.StdEncoding.EncodeToString(letter.Body)
+	for _, target := range []string{"/api/rules/R", "/api/dead-letters", "/api/dead-letters/1"} {
+		for who, headers := range map[string][]string{"operator": operatorOf(a), "another": nil} {
+			res := ask(a, "GET", target, "", headers...)
+			body := bodyOf(t, res)
+			seen := strings.Contains(body, "s3cret") || strings.Contains(body, encoded)
+			if res.StatusCode != 200 || seen != (who == "operator") {
+				t.Errorf("%s sees %s: %s %s", who, target, res.Status, body)
+			}
+		}
 	}
 }

@@ -28,6 +28,7 @@ func (s sight) Online() map[string]httpapi.Presence {
 
 func (s sight) Connections() ([]iot.Connection, error) { return s.store.Connections() }
 func (s sight) LastSeq() uint64                        { return s.store.LastSeq() }
+func (s sight) DeadLetterCount() int                   { return s.store.DeadLetterCount() }
 
 func (s sight) Rules() []iot.RuleStatus { return s.rules.Statuses() }
 

@@ -156,6 +156,14 @@ func (s *Store) DeadLetter(id uint64) (iot.DeadEntry, error) {
 	return e, nil
 }
 
+// DeadLetterCount returns how many dead letters there are.
+func (s *Store) DeadLetterCount() int {
+	q := s.sequencer
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.deadLetters.kept)
+}
+
 // DropDeadLetter deletes a dead letter durably, or returns iot.ErrNotFound.
 func (s *Store) DropDeadLetter(id uint64) error {
 	b, err := s.dropDeadLetter(id)
