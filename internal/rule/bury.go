@@ -1,8 +1,10 @@
 package rule
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
@@ -15,8 +17,8 @@ func (e *Engine) Bury(entry iot.OutboxEntry, attempts int, err error) (iot.DeadL
 		Reason: fmt.Sprintf("after %d attempts: %v", attempts, err), Action: entry.Lane.Action,
 		Body: entry.Body, Outbox: entry.Lane.Action, Key: entry.Key,
 	}
-	task, invalid := iot.ParseTask(entry.Body)
-	if invalid != nil {
+	task := taskOf(entry)
+	if task == nil {
 		return letter, nil
 	}
 	letter.Rule, letter.Action = task.Rule, task.Action+" "+task.Target
@@ -31,6 +33,22 @@ func (e *Engine) Bury(entry iot.OutboxEntry, attempts int, err error) (iot.DeadL
 	f := failure{task.Action, task.Target, err}
 	r.failed(f)
 	return letter, r.onError(nil, []failure{f})
+}
+
+// taskOf returns the rule's action that recorded an outbox entry; nil when none did.
+func taskOf(entry iot.OutboxEntry) *iot.Task {
+	if strings.HasPrefix(entry.Lane.Action, iot.LambdaOutbox+"/") {
+		var invocation iot.AsyncInvocation
+		if json.Unmarshal(entry.Body, &invocation) != nil {
+			return nil
+		}
+		return invocation.RuleTask()
+	}
+	task, err := iot.ParseTask(entry.Body)
+	if err != nil {
+		return nil
+	}
+	return task
 }
 
 // Again returns the effects of trying once more what a dead letter says was

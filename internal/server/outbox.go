@@ -2,8 +2,6 @@ package server
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
 	"github.com/fieldline-iot/fieldline/internal/outbox"
@@ -14,7 +12,7 @@ import (
 // that failed for good.
 func (s *Server) buildOutbox() (err error) {
 	apply := func(ctx context.Context, effects ...iot.Effect) error { return s.ingest.Apply(ctx, effects...) }
-	bury := map[string]outbox.Bury{iot.LambdaOutbox: buryInvocation}
+	bury := map[string]outbox.Bury{iot.LambdaOutbox: s.rules.Bury}
 	limits := make(map[string]outbox.Limit)
 	for _, kind := range ruleKinds() {
 		bury[kind] = s.rules.Bury
@@ -46,14 +44,4 @@ func (s *Server) attempted(e iot.OutboxEntry, a outbox.Attempt) {
 		state = iot.ActionDead
 	}
 	s.rules.Attempted(e, state, a.Number, a.Took, a.Err)
-}
-
-// buryInvocation is the letter of an asynchronous invocation that failed for good.
-func buryInvocation(e iot.OutboxEntry, attempts int, err error) (iot.DeadLetter, []iot.Effect) {
-	letter := iot.DeadLetter{Reason: fmt.Sprintf("after %d attempts: %v", attempts, err), Action: e.Lane.Action}
-	var i iot.AsyncInvocation
-	if json.Unmarshal(e.Body, &i) == nil { // what does not parse has no more to tell
-		letter.Rule, letter.Topic, letter.Origin = i.Rule, i.Topic, i.ClientID
-	}
-	return letter, nil
 }
