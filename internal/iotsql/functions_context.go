@@ -95,11 +95,10 @@ func mqttProperty(st *state, args []value) value {
 	return value{}
 }
 
+// formatIndicator is the payload's format; a message with properties but not this
+// one has unspecified bytes (MQTT 5, 3.3.2.3.2: absent is as 0).
 func formatIndicator(p *iot.Properties) value {
-	if p.PayloadFormat == nil {
-		return value{}
-	}
-	if *p.PayloadFormat == 1 {
+	if p.PayloadFormat != nil && *p.PayloadFormat == 1 {
 		return text("UTF8_DATA")
 	}
 	return text("UNSPECIFIED_BYTES")

@@ -3,6 +3,7 @@ package iotsql
 import (
 	"math"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/cockroachdb/apd/v3"
@@ -184,11 +185,11 @@ func pad(st *state, args []value, left bool) value {
 	return text(s + spaces)
 }
 
-// character is the one that a code stands for; Undefined when none does.
+// character is the one that an ASCII code stands for; Undefined when none does.
 func character(_ *state, args []value) value {
 	n, ok := toInt(args[0], apd.RoundFloor)
 	code := n.clamp(-1, math.MaxInt32)
-	if !ok || code < 0 || !utf8.ValidRune(rune(code)) {
+	if !ok || code < 0 || code > unicode.MaxASCII {
 		return value{}
 	}
 	return text(string(rune(code)))

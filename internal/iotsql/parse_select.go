@@ -134,8 +134,8 @@ func (p *parser) selected(q *query) {
 
 // valueKeyword tells the keyword VALUE from a field of that name, by what follows
 // it. The guide names FROM, a comma, AS, a point and [ as what makes it a field;
-// operators do too, so that SELECT value - 32 means what it seems to, and so does
-// SELECT VALUE -x, by its spaces.
+// operators do too, so that SELECT value - 32 means what it seems to. Spaces tell
+// SELECT VALUE -x and SELECT VALUE [x] from a difference and from value[0].
 func valueKeyword(src string, t token) bool {
 	if !t.word("VALUE") {
 		return false
@@ -151,6 +151,8 @@ func valueKeyword(src string, t token) bool {
 		return !next.reserved() || next.word("CASE")
 	case next.is("-"): // of a negative value, or of a difference
 		return next.at > t.next && after.at == next.next
+	case next.is("["): // an array literal, or an element
+		return next.at > t.next
 	case next.is("*"): // the payload, or a product
 		operand := after.kind == tokenNumber || after.kind == tokenText || after.kind == tokenVariable ||
 			after.is("(") || after.kind == tokenWord && !after.reserved()

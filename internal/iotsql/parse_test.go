@@ -43,7 +43,7 @@ func TestSyntaxErrors(t *testing.T) {
 		{"SELECT {a: 1} FROM 't'", 8, "expected a key in quotes"},
 		{"SELECT {'a' 1} FROM 't'", 12, `expected ":"`},
 		{"SELECT a NOT b FROM 't'", 13, "expected IN, LIKE or BETWEEN"},
-		{"SELECT a IN () FROM 't'", 15, "expected a value to look for"},
+		{"SELECT a IN () FROM 't'", 13, "expected a value to look for"},
 		{"SELECT a BETWEEN 1 OR 2 FROM 't'", 19, "expected AND"},
 		{"SELECT a IS 1 FROM 't'", 12, "expected NULL"},
 		{"SELECT EXISTS (a) FROM 't'", 15, "expected SELECT"},
@@ -159,7 +159,7 @@ func TestPrinting(t *testing.T) {
 		`SELECT "it's", 'say "x"', -(-a), (-a).b`:          "SELECT 'it''s', 'say \"x\"', --a, (-a).b",
 		"SELECT VALUE (value)":                             "SELECT VALUE value",
 		"SELECT (value), (value) * 2, (value)-1":           "SELECT value, value * 2, value - 1",
-		"SELECT VALUE ([1])":                               "SELECT VALUE ([1])",
+		"SELECT VALUE ([1])":                               "SELECT VALUE [1]",
 		"SELECT isnull(select value a from b as c)":        "SELECT isnull((SELECT VALUE a FROM b AS c))",
 		"SELECT a FROM 't' WHERE exists(select * from b)":  "SELECT a FROM 't' WHERE EXISTS (SELECT * FROM b)",
 	} {
