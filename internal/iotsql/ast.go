@@ -144,6 +144,7 @@ type (
 	objectLiteral struct {
 		span
 		keys  []string
+		again map[string]bool // keys that are there more than once; nil without any
 		elems []node
 	}
 	// subquery is a nested SELECT.

@@ -47,8 +47,8 @@ func topicName(st *state, args []value) value {
 	if len(args) == 0 {
 		return text(name)
 	}
-	n, ok := toInt(args[0], indexRounding(args[0]))
-	if !ok {
+	n, ok := st.toInt(args[0], indexRounding(args[0]))
+	if !ok || !st.spendBytes(len(name)) {
 		return value{}
 	}
 	nth := n.clamp(0, math.MaxInt32)
@@ -110,6 +110,9 @@ func userProperties(st *state, args []value) value {
 	var pairs []iot.UserProperty
 	if p := st.env.Message.Properties; p != nil {
 		pairs = p.User
+	}
+	if !st.spend(memberUnits * len(pairs)) {
+		return value{}
 	}
 	var found []value
 	for _, pair := range pairs {

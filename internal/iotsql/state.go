@@ -13,6 +13,10 @@ import (
 // sixteen bytes read or made; a whole budget takes well under a second.
 const budget = 1 << 19
 
+// memberUnits is what it costs to make an element of an Array or a member of an
+// Object, or to copy one: a value is some hundred bytes, of which this is a part.
+const memberUnits = 4
+
 // program is what statements and templates have in common.
 type program struct {
 	version string
@@ -201,9 +205,11 @@ func (st *state) take(quoted string, escaped bool, raw string) {
 // as text.
 func (st *state) payloadValue() value {
 	st.look()
-	v := binaryPayload(st.payload)
+	v := value{}
 	if st.json {
 		v = readValue(st.document)
+	} else if st.spendBytes(2 * len(st.payload)) {
+		v = binaryPayload(st.payload)
 	}
 	v.whole = true
 	return v
