@@ -116,6 +116,32 @@ func TestEvaluationIsBounded(t *testing.T) {
 	}
 }
 
+// TestExplanationIsBounded is the same for explanations, which show up to 256 values.
+func TestExplanationIsBounded(t *testing.T) {
+	shown := "l = l"
+	for range 6 {
+		shown = "(" + shown + " OR " + shown + ")"
+	}
+	for _, c := range []struct{ sql, payload string }{
+		{"SELECT 1 AS x WHERE " + shown, megabyte("1")},
+		{"SELECT 1 AS x WHERE " + shown, `{"l":[1,2]}` + strings.Repeat(" ", 1<<20)},
+		{"SELECT 1 AS x WHERE " + strings.ReplaceAll(shown, "l = l", "l"), megabyte(`{"a":1,"a":1}`)},
+		{"SELECT 1 AS x WHERE " + strings.ReplaceAll(shown, "l = l", "isNull(l)"), megabyte(`"x"`)},
+		{"SELECT 1 AS x WHERE " + strings.ReplaceAll(shown, "l = l", "isNull(l)"), `{"l":["` + strings.Repeat("x", 1000<<10) + `"]}`},
+		{"SELECT 1 AS x WHERE " + strings.ReplaceAll(shown, "l = l", "isNull(s)"), `{"s":"` + strings.Repeat("x", 1000<<10) + `"}`},
+		{"SELECT 1 AS x WHERE " + strings.ReplaceAll(shown, "l = l", "isNull(*)"), strings.Repeat("x", 100<<10)},
+	} {
+		s, err := Parse(c.sql, "2016-03-23")
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkMemory(t, 64<<20, func() error {
+			_, err := s.Explain(messageOf(c.payload))
+			return err
+		})
+	}
+}
+
 // TestExpansionIsBounded is the same for templates.
 func TestExpansionIsBounded(t *testing.T) {
 	payload := `{"s":"` + strings.Repeat("x", 1<<20) + `"}`
