@@ -171,6 +171,8 @@ func (p *parser) postfix() node {
 	base := p.primary()
 	for {
 		switch {
+		case p.allOf():
+			return base
 		case p.takeSymbol("."):
 			p.nodes++
 			name := p.name()

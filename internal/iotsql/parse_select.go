@@ -163,21 +163,29 @@ func valueKeyword(src string, t token) bool {
 	return true
 }
 
-// item = expr [AS name {. name}]
+// item = expr [. *] [AS name {. name}]
 func (p *parser) item() item {
 	from := p.tok.at
 	it := item{expr: p.expression()}
+	spread := p.allOf() && it.expr.level() == levelPrimary
+	if spread {
+		p.take()
+		p.take()
+	}
 	if p.takeWord("AS") {
 		it.alias = []string{p.name()}
 		for p.takeSymbol(".") {
 			it.alias = append(it.alias, p.name())
 		}
 		it.key = it.alias
-	} else if p.err == nil && !it.star() {
+	} else if p.err == nil && !it.star() && !spread {
 		it.key = []string{defaultKey(it.expr, p.src[from:p.end])}
 	}
 	return it
 }
+
+// allOf is whether .* follows, which stands for the members of what is before it.
+func (p *parser) allOf() bool { return p.tok.is(".") && p.peek().is("*") }
 
 // name is any word, reserved or not.
 func (p *parser) name() string {

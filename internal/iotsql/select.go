@@ -33,7 +33,7 @@ func (q *query) project(st *state) value {
 	return row
 }
 
-// spread adds the members of v, the value of a bare *, to row. What is no object
+// spread adds the members of v, the value of a bare * or before .*, to row. What is no object
 // has none to add, and is left out.
 func (st *state) spread(row, v value) value {
 	if v.kind != kindObject {
