@@ -87,8 +87,13 @@ func (p *parser) filter() string {
 	if p.tok.kind == tokenText {
 		p.take()
 	} else {
-		if name = bareFilter(p.src[at:]); name == "" {
+		name = bareFilter(p.src[at:])
+		if name == "" {
 			p.want("a topic filter in quotes")
+		}
+		if i := strings.IndexAny(name, `'";,()`); i >= 0 {
+			found := token{kind: tokenSymbol, text: name[i : i+1]}
+			p.fail(at+i, "a topic filter in quotes", found.describe())
 		}
 		if p.err == nil {
 			p.move(at + len(name))
@@ -189,7 +194,7 @@ func (p *parser) allOf() bool { return p.tok.is(".") && p.peek().is("*") }
 
 // name is any word, reserved or not.
 func (p *parser) name() string {
-	if p.tok.kind != tokenWord {
+	if p.tok.kind != tokenWord || p.tok.word("FROM") && p.peek().kind == tokenText {
 		p.want("a name of letters, digits and _")
 	}
 	return p.take().text
