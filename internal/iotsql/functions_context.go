@@ -88,7 +88,7 @@ func mqttProperty(st *state, args []value) value {
 	case "response_topic":
 		return textOr(p.ResponseTopic, p.ResponseTopic != "")
 	case "correlation_data":
-		return textOr(base64.StdEncoding.EncodeToString(p.CorrelationData), p.CorrelationData != nil)
+		return textOr(base64.StdEncoding.EncodeToString(p.CorrelationData), len(p.CorrelationData) > 0)
 	case "format_indicator":
 		return formatIndicator(p)
 	}

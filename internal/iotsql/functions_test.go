@@ -264,7 +264,10 @@ func TestContextOfOtherMessages(t *testing.T) {
 	if err != nil || !form.Match(got.Payload) {
 		t.Errorf("%s, %v", got.Payload, err)
 	}
-	env.Message.Properties = &iot.Properties{ContentType: "text/plain"}
+	env.Message.Properties = &iot.Properties{CorrelationData: []byte{}}
+	if s, err = Parse("SELECT newuuid() AS id, get_mqtt_property('format_indicator') AS f, get_mqtt_property('correlation_data') AS c, get_mqtt_property('content_type') AS t", ""); err != nil {
+		t.Fatal(err)
+	}
 	if again, err := s.Eval(env); err != nil || !form.Match(again.Payload) {
 		t.Errorf("without a format, which is as 0: %s, %v", again.Payload, err)
 	}
