@@ -146,12 +146,8 @@ func (st *state) openObject(s string) value {
 	)
 	find := func(key string) (int, bool) {
 		if len(keys) < few {
-			for i := range keys {
-				if keys[i] == key {
-					return i, true
-				}
-			}
-			return 0, false
+			i := slices.Index(keys, key)
+			return i, i >= 0
 		}
 		if index == nil {
 			index = make(map[string]int, 2*few)
