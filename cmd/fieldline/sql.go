@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"time"
 
@@ -19,9 +21,10 @@ import (
 // sqlOptions are what a statement is tried on: a message, or what a running server
 // has.
 type sqlOptions struct {
-	topic, payload, payloadFile, version, clientID string
-	timestamp                                      int64 // ms
-	explain                                        bool
+	topic, payload, payloadFile, version     string
+	clientID, principal, sourceIP, accountID string
+	timestamp                                int64 // ms
+	http, explain                            bool
 
 	filter string // recent messages
 	last   int
@@ -78,6 +81,10 @@ func (o *sqlOptions) define(c *cobra.Command) {
 	f.StringVar(&o.payloadFile, "payload-file", "", "file with the payload; - is standard input")
 	f.StringVar(&o.version, "sql-version", "2016-03-23", "2015-10-08, 2016-03-23 or beta")
 	f.StringVar(&o.clientID, "client-id", "", "what clientid() answers")
+	f.StringVar(&o.principal, "principal", "", "what principal() answers")
+	f.StringVar(&o.sourceIP, "source-ip", "", "what sourceip() answers")
+	f.StringVar(&o.accountID, "account-id", "", "what accountid() answers; by default what a new server has")
+	f.BoolVar(&o.http, "http", false, "the message was published over HTTP: clientid() answers n/a")
 	f.Int64Var(&o.timestamp, "timestamp", 0, "what timestamp() answers, in milliseconds; 0 is now")
 	f.BoolVar(&o.explain, "explain", false, "show the variables and each part of WHERE with its value")
 	f.StringVar(&o.filter, "filter", "", "evaluate on the last messages of this topic filter that passed the running server")
@@ -91,7 +98,7 @@ func (o *sqlOptions) define(c *cobra.Command) {
 		c.MarkFlagsMutuallyExclusive("payload", other)
 		if other != "payload-file" {
 			c.MarkFlagsMutuallyExclusive("payload-file", other)
-			for _, message := range []string{"client-id", "timestamp"} {
+			for _, message := range []string{"client-id", "principal", "source-ip", "account-id", "http", "timestamp"} {
 				c.MarkFlagsMutuallyExclusive(message, other)
 			}
 		}
@@ -148,12 +155,14 @@ func (o *sqlOptions) evaluate(out io.Writer, sql string, payload []byte) error {
 	if f := statement.Filter(); rule == "" && f != "" && !topic.MatchRule(f, o.topic) {
 		return &exitError{3, fmt.Errorf("did not fire: the filter '%s' does not match topic %s", f, o.topic)}
 	}
-	at := time.Now()
-	if o.timestamp != 0 {
-		at = time.UnixMilli(o.timestamp)
+	origin, err := o.origin()
+	if err != nil {
+		return err
 	}
-	message := &iot.Message{Topic: name, Rule: rule, Payload: payload, Origin: iot.Origin{ClientID: o.clientID, Protocol: iot.ProtocolMQTT, Arrived: at}}
-	explained, err := statement.Explain(&iotsql.Env{Message: message, Account: server.DefaultConfig().Account, Call: noCall})
+	account := server.DefaultConfig().Account
+	account.ID = cmp.Or(o.accountID, account.ID)
+	message := &iot.Message{Topic: name, Rule: rule, Payload: payload, Origin: origin}
+	explained, err := statement.Explain(&iotsql.Env{Message: message, Account: account, Call: noCall})
 	if o.explain {
 		writeParts(out, "", "SET", explained.Variables)
 		writeParts(out, "", "WHERE", explained.Where)
@@ -164,8 +173,30 @@ func (o *sqlOptions) evaluate(out io.Writer, sql string, payload []byte) error {
 	if !explained.Fired {
 		return &exitError{3, errors.New("did not fire: WHERE is not true for this payload")}
 	}
+	if len(explained.Payload) == 0 { // SELECT VALUE of Undefined, or an empty message
+		return nil
+	}
 	_, err = fmt.Fprintf(out, "%s\n", explained.Payload)
 	return err
+}
+
+// origin is where the message is said to come from.
+func (o *sqlOptions) origin() (iot.Origin, error) {
+	from := iot.Origin{ClientID: o.clientID, Principal: o.principal, Protocol: iot.ProtocolMQTT, Arrived: time.Now()}
+	if o.timestamp != 0 {
+		from.Arrived = time.UnixMilli(o.timestamp)
+	}
+	if o.http {
+		from.Protocol = iot.ProtocolHTTP
+	}
+	if o.sourceIP != "" {
+		ip, err := netip.ParseAddr(o.sourceIP)
+		if err != nil {
+			return from, wrongUse(fmt.Errorf("--source-ip %q: an address such as 192.0.2.10", o.sourceIP))
+		}
+		from.Source = ip
+	}
+	return from, nil
 }
 
 // parse reads a statement; one that does not parse is wrong use.

@@ -144,6 +144,7 @@ type (
 	objectLiteral struct {
 		span
 		keys  []string
+		again map[string]bool // keys that are there more than once; nil without any
 		elems []node
 	}
 	// subquery is a nested SELECT.
@@ -170,12 +171,12 @@ type query struct {
 	enriched bool
 }
 
-// item is one thing selected. The payload's members, when expr is a bare *, have
-// no key.
+// item is one thing selected. The payload's members, when expr is a bare *, and
+// those of expr.* have no key.
 type item struct {
 	expr  node
 	alias []string // as written after AS, nil without it
-	key   []string // where the value goes; nil for a bare *
+	key   []string // where the value goes; nil for a bare * and for expr.*
 }
 
 func (it *item) star() bool {

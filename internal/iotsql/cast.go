@@ -53,7 +53,7 @@ func (n *cast) eval(st *state) value {
 		}
 		return integer(0)
 	}
-	num, ok := x.toNumber()
+	num, ok := st.toNumber(x)
 	if n.to == castInt {
 		num = num.whole(apd.RoundFloor)
 	}

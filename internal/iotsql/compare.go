@@ -12,7 +12,7 @@ func (st *state) equal(a, b value) bool {
 	case kindNumber:
 		return compare(a.num, b.num) == 0
 	case kindText:
-		return a.text == b.text
+		return len(a.text) == len(b.text) && st.spendBytes(len(a.text)) && a.text == b.text
 	case kindArray:
 		return st.equalArrays(st.open(a), st.open(b))
 	case kindObject:
@@ -34,10 +34,9 @@ func (st *state) equalArrays(a, b value) bool {
 }
 
 func (st *state) equalObjects(a, b value) bool {
-	if len(a.keys) != len(b.keys) {
+	if len(a.keys) != len(b.keys) || !st.spend(memberUnits*len(a.keys)) {
 		return false
 	}
-	st.spend(len(a.keys))
 	index := make(map[string]int, len(b.keys))
 	for i, key := range b.keys {
 		index[key] = i

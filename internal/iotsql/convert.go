@@ -2,6 +2,7 @@ package iotsql
 
 import (
 	"math/bits"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/cockroachdb/apd/v3"
@@ -26,10 +27,23 @@ func (st *state) toText(v value) (string, bool) {
 	return string(st.scratch), true
 }
 
+// toNumber converts to a number, as spec 3's columns Decimal and Int begin.
+func (st *state) toNumber(v value) (number, bool) {
+	switch v.kind {
+	case kindNumber:
+		return v.num, true
+	case kindText:
+		if st.spendBytes(len(v.text)) && !strings.Contains(v.text, "+") { // spec 3's pattern has none
+			return parseNumber(v.text)
+		}
+	}
+	return number{}, false
+}
+
 // toInt converts to an Int with the rounding that a function asks for; the number
 // inside a String is cut off, not rounded (spec 3).
-func toInt(v value, r apd.Rounder) (number, bool) {
-	n, ok := v.toNumber()
+func (st *state) toInt(v value, r apd.Rounder) (number, bool) {
+	n, ok := st.toNumber(v)
 	return n.whole(r), ok
 }
 

@@ -1,5 +1,7 @@
 package iotsql
 
+import "slices"
+
 func (n *literal) eval(*state) value { return n.val }
 
 func (n *field) eval(st *state) value {
@@ -55,6 +57,9 @@ func (n *call) eval(st *state) value {
 func (n *arrayLiteral) eval(st *state) value { return evalArray(st, n.elems) }
 
 func evalArray(st *state, nodes []node) value {
+	if !st.spend(memberUnits * len(nodes)) {
+		return value{}
+	}
 	elems := make([]value, len(nodes))
 	for i, elem := range nodes {
 		elems[i] = elem.eval(st)
@@ -66,11 +71,22 @@ func evalArray(st *state, nodes []node) value {
 }
 
 func (n *objectLiteral) eval(st *state) value {
-	v := object(nil, nil)
-	for i, elem := range n.elems {
-		if e := elem.eval(st); !e.isUndefined() {
-			v = v.with(n.keys[i], e)
-		}
+	if !st.spend(memberUnits * len(n.elems)) {
+		return value{}
 	}
-	return v
+	keys, elems := make([]string, 0, len(n.elems)), make([]value, 0, len(n.elems))
+	for i, elem := range n.elems {
+		e := elem.eval(st)
+		if e.isUndefined() {
+			continue
+		}
+		if n.again[n.keys[i]] && st.spendBytes(4*len(keys)) {
+			if at := slices.Index(keys, n.keys[i]); at >= 0 {
+				elems[at] = e
+				continue
+			}
+		}
+		keys, elems = append(keys, n.keys[i]), append(elems, e)
+	}
+	return object(keys, elems)
 }

@@ -66,7 +66,7 @@ func (st *state) show(v value) string {
 	if cut && len(out) <= maxShown {
 		return string(out) + "…"
 	}
-	return shorten(string(out))
+	return shorten(string(out[:min(len(out), maxShown+1)])) // of a long value no more is copied
 }
 
 // shorten cuts a text off where it is too long to show.

@@ -33,7 +33,7 @@ func get(st *state, args []value) value {
 		}
 		return st.member(from, key.text)
 	}
-	n, ok := toInt(key, indexRounding(key))
+	n, ok := st.toInt(key, indexRounding(key))
 	if !ok {
 		return value{}
 	}
@@ -84,7 +84,7 @@ func transform(st *state, args []value) value {
 			continue
 		}
 		for i, key := range extra.keys {
-			if !st.spend(1 + len(elem.keys)) {
+			if !st.spend(memberUnits * (1 + len(elem.keys))) {
 				return value{}
 			}
 			elem = elem.with(key, extra.elems[i])

@@ -47,8 +47,8 @@ func topicName(st *state, args []value) value {
 	if len(args) == 0 {
 		return text(name)
 	}
-	n, ok := toInt(args[0], indexRounding(args[0]))
-	if !ok {
+	n, ok := st.toInt(args[0], indexRounding(args[0]))
+	if !ok || !st.spendBytes(len(name)) {
 		return value{}
 	}
 	nth := n.clamp(0, math.MaxInt32)
@@ -88,18 +88,17 @@ func mqttProperty(st *state, args []value) value {
 	case "response_topic":
 		return textOr(p.ResponseTopic, p.ResponseTopic != "")
 	case "correlation_data":
-		return textOr(base64.StdEncoding.EncodeToString(p.CorrelationData), p.CorrelationData != nil)
+		return textOr(base64.StdEncoding.EncodeToString(p.CorrelationData), len(p.CorrelationData) > 0)
 	case "format_indicator":
 		return formatIndicator(p)
 	}
 	return value{}
 }
 
+// formatIndicator is the payload's format; a message with properties but not this
+// one has unspecified bytes (MQTT 5, 3.3.2.3.2: absent is as 0).
 func formatIndicator(p *iot.Properties) value {
-	if p.PayloadFormat == nil {
-		return value{}
-	}
-	if *p.PayloadFormat == 1 {
+	if p.PayloadFormat != nil && *p.PayloadFormat == 1 {
 		return text("UTF8_DATA")
 	}
 	return text("UNSPECIFIED_BYTES")
@@ -111,6 +110,9 @@ func userProperties(st *state, args []value) value {
 	var pairs []iot.UserProperty
 	if p := st.env.Message.Properties; p != nil {
 		pairs = p.User
+	}
+	if !st.spend(memberUnits * len(pairs)) {
+		return value{}
 	}
 	var found []value
 	for _, pair := range pairs {

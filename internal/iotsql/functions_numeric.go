@@ -27,8 +27,8 @@ func numericFunctions() []function {
 		bitwise("bitand", (*big.Int).And),
 		bitwise("bitor", (*big.Int).Or),
 		bitwise("bitxor", (*big.Int).Xor),
-		{name: "bitnot", min: 1, max: 1, eval: func(_ *state, args []value) value {
-			n, ok := bitsOf(args[0])
+		{name: "bitnot", min: 1, max: 1, eval: func(st *state, args []value) value {
+			n, ok := st.bitsOf(args[0])
 			if !ok {
 				return value{}
 			}
@@ -46,8 +46,8 @@ func numericFunctions() []function {
 
 // unary is a function of one number.
 func unary(name string, f func(number) (number, bool)) function {
-	return function{name: name, min: 1, max: 1, eval: func(_ *state, args []value) value {
-		n, ok := args[0].toNumber()
+	return function{name: name, min: 1, max: 1, eval: func(st *state, args []value) value {
+		n, ok := st.toNumber(args[0])
 		if !ok {
 			return value{}
 		}
@@ -60,9 +60,9 @@ func rounding(name string, r apd.Rounder) function {
 }
 
 // truncate cuts off all but the first decimal places, at most 34.
-func truncate(_ *state, args []value) value {
-	n, ok := args[0].toNumber()
-	places, also := toInt(args[1], apd.RoundFloor)
+func truncate(st *state, args []value) value {
+	n, ok := st.toNumber(args[0])
+	places, also := st.toInt(args[1], apd.RoundFloor)
 	if !ok || !also {
 		return value{}
 	}
@@ -78,9 +78,9 @@ func truncate(_ *state, args []value) value {
 	return numericOr(cut.normal(), ok)
 }
 
-func modulo(_ *state, args []value) value {
-	a, ok := args[0].toNumber()
-	b, also := args[1].toNumber()
+func modulo(st *state, args []value) value {
+	a, ok := st.toNumber(args[0])
+	b, also := st.toNumber(args[1])
 	if !ok || !also {
 		return value{}
 	}
@@ -88,8 +88,8 @@ func modulo(_ *state, args []value) value {
 }
 
 // bitsOf is an Int to compute bits of, rounded down; false beyond 34 digits.
-func bitsOf(v value) (*big.Int, bool) {
-	n, ok := toInt(v, apd.RoundFloor)
+func (st *state) bitsOf(v value) (*big.Int, bool) {
+	n, ok := st.toInt(v, apd.RoundFloor)
 	if !ok || n.exponent() != 0 {
 		return nil, false
 	}
@@ -104,9 +104,9 @@ func bitsOf(v value) (*big.Int, bool) {
 }
 
 func bitwise(name string, f func(z, a, b *big.Int) *big.Int) function {
-	return function{name: name, min: 2, max: 2, eval: func(_ *state, args []value) value {
-		a, ok := bitsOf(args[0])
-		b, also := bitsOf(args[1])
+	return function{name: name, min: 2, max: 2, eval: func(st *state, args []value) value {
+		a, ok := st.bitsOf(args[0])
+		b, also := st.bitsOf(args[1])
 		if !ok || !also {
 			return value{}
 		}
@@ -127,8 +127,8 @@ func doubleFunctions() []function {
 }
 
 func real(name string, f func(float64) float64) function {
-	return function{name: name, min: 1, max: 1, eval: func(_ *state, args []value) value {
-		n, ok := args[0].toNumber()
+	return function{name: name, min: 1, max: 1, eval: func(st *state, args []value) value {
+		n, ok := st.toNumber(args[0])
 		if !ok {
 			return value{}
 		}
@@ -137,9 +137,9 @@ func real(name string, f func(float64) float64) function {
 }
 
 func real2(name string, f func(a, b float64) float64) function {
-	return function{name: name, min: 2, max: 2, eval: func(_ *state, args []value) value {
-		a, ok := args[0].toNumber()
-		b, also := args[1].toNumber()
+	return function{name: name, min: 2, max: 2, eval: func(st *state, args []value) value {
+		a, ok := st.toNumber(args[0])
+		b, also := st.toNumber(args[1])
 		if !ok || !also {
 			return value{}
 		}

@@ -123,7 +123,9 @@ func TestTextFunctions(t *testing.T) {
 		{"endswith('cat', 'at')", "", "true"},
 		{"endswith(missing, 'a')", "", undefined},
 		{"chr(65.9)", "", `"A"`},
-		{"chr('233')", "", `"é"`},
+		{"chr('126')", "", `"~"`},
+		{"chr(128)", "", undefined},
+		{"chr('233')", "", undefined},
 		{"chr(-1)", "", undefined},
 		{"chr(55296)", "", undefined},
 		{"chr(1E30)", "", undefined},
@@ -261,6 +263,13 @@ func TestContextOfOtherMessages(t *testing.T) {
 	form := regexp.MustCompile(`^\{"id":"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}","f":"UNSPECIFIED_BYTES"\}$`)
 	if err != nil || !form.Match(got.Payload) {
 		t.Errorf("%s, %v", got.Payload, err)
+	}
+	env.Message.Properties = &iot.Properties{CorrelationData: []byte{}}
+	if s, err = Parse("SELECT newuuid() AS id, get_mqtt_property('format_indicator') AS f, get_mqtt_property('correlation_data') AS c, get_mqtt_property('content_type') AS t", ""); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := s.Eval(env); err != nil || !form.Match(again.Payload) {
+		t.Errorf("without a format, which is as 0: %s, %v", again.Payload, err)
 	}
 }
 

@@ -2,7 +2,9 @@ package iotsql
 
 import (
 	"math"
+	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/cockroachdb/apd/v3"
@@ -58,7 +60,10 @@ func testText(name string, f func(a, b string) bool) function {
 	return function{name: name, min: 2, max: 2, eval: func(st *state, args []value) value {
 		a, ok := st.toText(args[0])
 		b, also := st.toText(args[1])
-		return decided(f(a, b), ok && also)
+		if !ok || !also || !st.spendBytes(len(b)) {
+			return value{}
+		}
+		return boolean(f(a, b))
 	}}
 }
 
@@ -80,15 +85,15 @@ func concat(st *state, args []value) value {
 	if !anyText {
 		return value{}
 	}
-	var all strings.Builder
-	for _, arg := range args {
+	all := make([]string, len(args))
+	for i, arg := range args {
 		s, ok := st.toText(arg)
 		if !ok || !st.spendBytes(len(s)) {
 			return value{}
 		}
-		all.WriteString(s)
+		all[i] = s
 	}
-	return text(all.String())
+	return text(strings.Join(all, ""))
 }
 
 func splice(st *state, args []value) value {
@@ -97,13 +102,15 @@ func splice(st *state, args []value) value {
 		if undefinedElement(arg) {
 			return value{}
 		}
-		if arg.kind != kindArray {
-			all = append(all, arg)
-			continue
+		elems := []value{arg}
+		if arg.kind == kindArray {
+			elems = st.open(arg).elems
 		}
-		elems := st.open(arg).elems
-		if !st.spend(1 + len(elems)) {
+		if !st.spend(memberUnits * len(elems)) {
 			return value{}
+		}
+		if room := len(all) + len(elems); room > cap(all) {
+			all = slices.Grow(all, max(len(all), len(elems)))
 		}
 		all = append(all, elems...)
 	}
@@ -114,13 +121,13 @@ func splice(st *state, args []value) value {
 // ends, and the end is exclusive.
 func substring(st *state, args []value) value {
 	s, ok := st.toText(args[0])
-	first, also := args[1].toNumber()
+	first, also := st.toNumber(args[1])
 	if !ok || !also || !st.spendBytes(len(s)) {
 		return value{}
 	}
 	from, to := first.clamp(0, int64(len(s))), int64(len(s))
 	if len(args) == 3 {
-		last, ok := args[2].toNumber()
+		last, ok := st.toNumber(args[2])
 		if !ok {
 			return value{}
 		}
@@ -170,7 +177,7 @@ func replace(st *state, args []value) value {
 // pad adds that many spaces, at most 1000; it does not pad to a width.
 func pad(st *state, args []value, left bool) value {
 	s, ok := st.toText(args[0])
-	n, also := toInt(args[1], apd.RoundFloor)
+	n, also := st.toInt(args[1], apd.RoundFloor)
 	if !ok || !also {
 		return value{}
 	}
@@ -184,11 +191,11 @@ func pad(st *state, args []value, left bool) value {
 	return text(s + spaces)
 }
 
-// character is the one that a code stands for; Undefined when none does.
-func character(_ *state, args []value) value {
-	n, ok := toInt(args[0], apd.RoundFloor)
+// character is the one that an ASCII code stands for; Undefined when none does.
+func character(st *state, args []value) value {
+	n, ok := st.toInt(args[0], apd.RoundFloor)
 	code := n.clamp(-1, math.MaxInt32)
-	if !ok || code < 0 || !utf8.ValidRune(rune(code)) {
+	if !ok || code < 0 || code > unicode.MaxASCII {
 		return value{}
 	}
 	return text(string(rune(code)))

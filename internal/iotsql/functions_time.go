@@ -24,7 +24,7 @@ func parseTime(constant *string) (evaluator, error) {
 	zones := newMemo(javatime.Zone)
 	return func(st *state, args []value) value {
 		layout, ok := pattern.of(st, args[0])
-		n, also := toInt(args[1], apd.RoundHalfUp)
+		n, also := st.toInt(args[1], apd.RoundHalfUp)
 		ms := n.clamp(math.MinInt64, math.MaxInt64)
 		if !ok || !also || ms == math.MinInt64 || ms == math.MaxInt64 {
 			return value{}

@@ -37,6 +37,8 @@ func hint(t token) string {
 		return "write OR"
 	case "!":
 		return "write NOT"
+	case "–", "—", "−":
+		return "write -"
 	case "“", "”", "‘", "’", "„":
 		return "write ' or \" for a string"
 	case "`":

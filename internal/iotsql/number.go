@@ -201,7 +201,21 @@ func add(a, b number) (number, bool) {
 			return number{coef: sum, exp: exp}, true
 		}
 	}
-	return apply((*apd.Context).Add, a, b)
+	return apply((*apd.Context).Add, besides(a, b), besides(b, a))
+}
+
+// besides is a as it counts beside b in a sum: where it lies far below the last digit
+// that a sum of b can have, a nearer number of its sign rounds the sum in the same
+// way, and spares the thousand digits between them.
+func besides(a, b number) number {
+	if a.sign() == 0 || b.sign() == 0 {
+		return a
+	}
+	last := min(int64(b.exponent()), b.adjusted()-maxDigits)
+	if a.adjusted() >= last-2 {
+		return a
+	}
+	return number{coef: int64(a.sign()), exp: int32(last - 2)}
 }
 
 func subtract(a, b number) (number, bool) { return add(a, b.negate()) }
@@ -222,6 +236,12 @@ func remainder(a, b number) (number, bool) {
 	}
 	if x, y, exp, ok := align(a, b); ok {
 		return number{coef: x % y, exp: exp}, true
+	}
+	switch orders := a.adjusted() - b.adjusted(); {
+	case orders > maxDigits: // the quotient has more digits than there are
+		return number{}, false
+	case orders < -maxDigits:
+		return a, true
 	}
 	return apply((*apd.Context).Rem, a, b)
 }

@@ -1,6 +1,11 @@
 package iotsql
 
-import "testing"
+import (
+	"fmt"
+	"testing"
+
+	"github.com/cockroachdb/apd/v3"
+)
 
 func TestSmallAndBigNumbersMeet(t *testing.T) {
 	checkValues(t, both, []valueCase{
@@ -36,6 +41,35 @@ func TestRoundingOfLongNumbersIsTiesToEven(t *testing.T) {
 		n, ok := parseNumber("0." + text)
 		if got := string(n.appendExact(nil)); !ok || got != "0."+want {
 			t.Errorf("0.%s is kept as %s", text, got)
+		}
+	}
+}
+
+// TestNumbersFarApart holds the short ways of sums and remainders to the long ones.
+func TestNumbersFarApart(t *testing.T) {
+	parse := func(text string) number {
+		n, ok := parseNumber(text)
+		if !ok {
+			t.Fatal(text)
+		}
+		return n
+	}
+	digits := []string{"1", "9", "-1", "5", "1000000000000000000000000000000001", "9999999999999999999999999999999999", "-5000000000000000000000000000000000"}
+	for _, a := range digits {
+		for _, b := range digits {
+			for exp := -80; exp <= 80; exp++ {
+				x, y := parse(a), parse(fmt.Sprintf("%sE%d", b, exp))
+				sum, ok := add(x, y)
+				want, also := apply((*apd.Context).Add, x, y)
+				if ok != also || compare(sum, want) != 0 {
+					t.Errorf("%s + %sE%d = %s, %t; want %s, %t", a, b, exp, sum.appendExact(nil), ok, want.appendExact(nil), also)
+				}
+				rest, ok := remainder(x, y)
+				want, also = apply((*apd.Context).Rem, x, y)
+				if ok != also || ok && compare(rest, want) != 0 {
+					t.Errorf("%s %% %sE%d = %s, %t; want %s, %t", a, b, exp, rest.appendExact(nil), ok, want.appendExact(nil), also)
+				}
+			}
 		}
 	}
 }

@@ -56,8 +56,8 @@ func (b *binary) eval(st *state) value {
 			return value{}
 		}
 	}
-	x, ok := left.toNumber()
-	y, also := right.toNumber()
+	x, ok := st.toNumber(left)
+	y, also := st.toNumber(right)
 	if !ok || !also {
 		return value{}
 	}
@@ -105,7 +105,7 @@ func (st *state) join(left, right value) value {
 }
 
 func (n *negation) eval(st *state) value {
-	x, ok := n.x.eval(st).toNumber()
+	x, ok := st.toNumber(n.x.eval(st))
 	return numericOr(x.negate(), ok)
 }
 
@@ -159,9 +159,9 @@ func (n *like) eval(st *state) value {
 }
 
 func (n *between) eval(st *state) value {
-	x, ok := n.x.eval(st).toNumber()
-	low, lowOK := n.low.eval(st).toNumber()
-	high, highOK := n.high.eval(st).toNumber()
+	x, ok := st.toNumber(n.x.eval(st))
+	low, lowOK := st.toNumber(n.low.eval(st))
+	high, highOK := st.toNumber(n.high.eval(st))
 	inside := compare(low, x) <= 0 && compare(x, high) <= 0
 	return decided(inside != n.negated, ok && lowOK && highOK)
 }

@@ -115,10 +115,10 @@ func (p *parser) candidates(n *in) {
 		return
 	}
 	p.take()
-	n.values = p.list(")")
-	if len(n.values) == 0 {
+	if p.tok.is(")") {
 		p.want("a value to look for")
 	}
+	n.values = p.list(")")
 }
 
 func (p *parser) sum() node {
@@ -171,6 +171,8 @@ func (p *parser) postfix() node {
 	base := p.primary()
 	for {
 		switch {
+		case p.allOf():
+			return base
 		case p.takeSymbol("."):
 			p.nodes++
 			name := p.name()

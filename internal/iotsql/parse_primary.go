@@ -100,11 +100,20 @@ func (p *parser) objectLiteral() node {
 		n.span = p.since(from)
 		return n
 	}
+	seen := map[string]bool{}
 	for {
 		if p.tok.kind != tokenText {
 			p.want("a key in quotes")
 		}
-		n.keys = append(n.keys, p.take().text)
+		key := p.take().text
+		if seen[key] {
+			if n.again == nil {
+				n.again = map[string]bool{}
+			}
+			n.again[key] = true
+		}
+		seen[key] = true
+		n.keys = append(n.keys, key)
 		p.expectSymbol(":")
 		n.elems = append(n.elems, p.argument())
 		if !p.takeSymbol(",") {

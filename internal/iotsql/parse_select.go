@@ -87,8 +87,13 @@ func (p *parser) filter() string {
 	if p.tok.kind == tokenText {
 		p.take()
 	} else {
-		if name = bareFilter(p.src[at:]); name == "" {
+		name = bareFilter(p.src[at:])
+		if name == "" {
 			p.want("a topic filter in quotes")
+		}
+		if i := strings.IndexAny(name, `'";,()`); i >= 0 {
+			found := token{kind: tokenSymbol, text: name[i : i+1]}
+			p.fail(at+i, "a topic filter in quotes", found.describe())
 		}
 		if p.err == nil {
 			p.move(at + len(name))
@@ -134,8 +139,8 @@ func (p *parser) selected(q *query) {
 
 // valueKeyword tells the keyword VALUE from a field of that name, by what follows
 // it. The guide names FROM, a comma, AS, a point and [ as what makes it a field;
-// operators do too, so that SELECT value - 32 means what it seems to, and so does
-// SELECT VALUE -x, by its spaces.
+// operators do too, so that SELECT value - 32 means what it seems to. Spaces tell
+// SELECT VALUE -x and SELECT VALUE [x] from a difference and from value[0].
 func valueKeyword(src string, t token) bool {
 	if !t.word("VALUE") {
 		return false
@@ -151,6 +156,8 @@ func valueKeyword(src string, t token) bool {
 		return !next.reserved() || next.word("CASE")
 	case next.is("-"): // of a negative value, or of a difference
 		return next.at > t.next && after.at == next.next
+	case next.is("["): // an array literal, or an element
+		return next.at > t.next
 	case next.is("*"): // the payload, or a product
 		operand := after.kind == tokenNumber || after.kind == tokenText || after.kind == tokenVariable ||
 			after.is("(") || after.kind == tokenWord && !after.reserved()
@@ -161,25 +168,33 @@ func valueKeyword(src string, t token) bool {
 	return true
 }
 
-// item = expr [AS name {. name}]
+// item = expr [. *] [AS name {. name}]
 func (p *parser) item() item {
 	from := p.tok.at
 	it := item{expr: p.expression()}
+	spread := p.allOf() && it.expr.level() == levelPrimary
+	if spread {
+		p.take()
+		p.take()
+	}
 	if p.takeWord("AS") {
 		it.alias = []string{p.name()}
 		for p.takeSymbol(".") {
 			it.alias = append(it.alias, p.name())
 		}
 		it.key = it.alias
-	} else if p.err == nil && !it.star() {
+	} else if p.err == nil && !it.star() && !spread {
 		it.key = []string{defaultKey(it.expr, p.src[from:p.end])}
 	}
 	return it
 }
 
+// allOf is whether .* follows, which stands for the members of what is before it.
+func (p *parser) allOf() bool { return p.tok.is(".") && p.peek().is("*") }
+
 // name is any word, reserved or not.
 func (p *parser) name() string {
-	if p.tok.kind != tokenWord {
+	if p.tok.kind != tokenWord || p.tok.word("FROM") && p.peek().kind == tokenText {
 		p.want("a name of letters, digits and _")
 	}
 	return p.take().text

@@ -1,6 +1,9 @@
 package iotsql
 
-import "iter"
+import (
+	"iter"
+	"slices"
+)
 
 // members yields the keys, still quoted, and the values of the JSON object that s
 // begins with.
@@ -63,7 +66,7 @@ func lastMember(s, name string) string {
 
 // member returns v.name; Undefined when v is no object or has no such key.
 func (st *state) member(v value, name string) value {
-	if v.kind != kindObject || !st.spendBytes(len(v.text)) {
+	if v.kind != kindObject || !st.spendBytes(len(v.text)+4*len(v.keys)) {
 		return value{}
 	}
 	if v.text == "" {
@@ -107,25 +110,34 @@ func (st *state) open(v value) value {
 		return v
 	}
 	if v.kind == kindArray {
-		v = openArray(v.text)
-	} else {
-		v = openObject(v.text)
+		return st.openArray(v.text)
 	}
-	st.spend(len(v.elems))
-	return v
+	return st.openObject(v.text)
 }
 
-func openArray(s string) value {
+func (st *state) openArray(s string) value {
 	var elems []value
 	for raw := range elements(s) {
-		elems = append(elems, readValue(raw))
+		if !st.spend(memberUnits) {
+			break
+		}
+		elems = append(doubled(elems), readValue(raw))
 	}
 	return array(elems)
 }
 
+// doubled makes room for another element, twice as much as before when there is
+// none: append itself would throw away more of a large slice.
+func doubled[T any](s []T) []T {
+	if len(s) < cap(s) {
+		return s
+	}
+	return slices.Grow(s, max(4, len(s)))
+}
+
 // openObject keeps the order of the keys; a repeated key keeps its first place and
 // its last value.
-func openObject(s string) value {
+func (st *state) openObject(s string) value {
 	const few = 16 // keys that are faster compared one by one
 	var (
 		keys  []string
@@ -134,12 +146,8 @@ func openObject(s string) value {
 	)
 	find := func(key string) (int, bool) {
 		if len(keys) < few {
-			for i := range keys {
-				if keys[i] == key {
-					return i, true
-				}
-			}
-			return 0, false
+			i := slices.Index(keys, key)
+			return i, i >= 0
 		}
 		if index == nil {
 			index = make(map[string]int, 2*few)
@@ -151,12 +159,15 @@ func openObject(s string) value {
 		return i, ok
 	}
 	for quoted, raw := range members(s) {
+		if !st.spend(memberUnits) {
+			break
+		}
 		key := unquote(quoted)
 		if i, ok := find(key); ok {
 			elems[i] = readValue(raw)
 			continue
 		}
-		keys, elems = append(keys, key), append(elems, readValue(raw))
+		keys, elems = append(doubled(keys), key), append(doubled(elems), readValue(raw))
 		if index != nil {
 			index[key] = len(keys) - 1
 		}

@@ -201,6 +201,9 @@ func (q *query) printItems(p *printer) {
 			p.words(", ")
 		}
 		p.words(source)
+		if it.key == nil && !it.star() {
+			p.words(".*")
+		}
 		if it.alias != nil {
 			p.words(" AS ", strings.Join(it.alias, "."))
 		}

@@ -144,6 +144,9 @@ func (o *overlay) appendRest(st *state, dst []byte, first bool) []byte {
 		if o.placed&(1<<i) != 0 || o.values[i].isUndefined() {
 			continue
 		}
+		if !st.spendBytes(len(o.items[i].key[0])) {
+			break
+		}
 		if !first {
 			dst = append(dst, ',')
 		}

@@ -28,7 +28,7 @@ func FuzzAgainstReference(f *testing.F) {
 func referenceSeeds() []string {
 	return []string{
 		"SELECT *, a AS x, b AS zz FROM 't'", "SELECT *, 1 AS a, b.c AS e, nothing AS d FROM 't' WHERE a <> 2",
-		"SELECT *, a AS p.q FROM 't'", "SELECT * AS p, *.a, *, a FROM 't'", "SELECT a, b.c, d[0].k, d FROM 't'",
+		"SELECT *, a AS p.q FROM 't'", "SELECT b.*, 1 AS c, *.b.*, d.* FROM 't'", "SELECT (SELECT e.*, 1 AS k FROM d AS e) AS r FROM 't'", "SELECT * AS p, *.a, *, a FROM 't'", "SELECT a, b.c, d[0].k, d FROM 't'",
 		"SELECT (SELECT * FROM d) AS rows, (SELECT *, 1 AS k FROM d AS e WHERE e.k > 0) AS more FROM 't'",
 		"SELECT (SELECT VALUE k FROM d) AS ks, (SELECT k AS x.y, a FROM *) AS one, (SELECT VALUE e FROM a AS e) FROM 't'",
 		"SELECT VALUE d FROM 't'", "SELECT VALUE b FROM 't' WHERE EXISTS (SELECT * FROM d WHERE k >= 2)",

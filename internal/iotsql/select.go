@@ -26,14 +26,14 @@ func (q *query) project(st *state) value {
 			row = st.spread(row, v)
 			continue
 		}
-		if !v.isUndefined() && st.spend(1+len(row.keys)) {
+		if !v.isUndefined() && st.spend(memberUnits*(1+len(row.keys))) {
 			row = st.place(row, it.key, v)
 		}
 	}
 	return row
 }
 
-// spread adds the members of v, the value of a bare *, to row. What is no object
+// spread adds the members of v, the value of a bare * or before .*, to row. What is no object
 // has none to add, and is left out.
 func (st *state) spread(row, v value) value {
 	if v.kind != kindObject {
@@ -44,7 +44,7 @@ func (st *state) spread(row, v value) value {
 		return v
 	}
 	for i, key := range v.keys {
-		if !st.spend(1 + len(row.keys)) {
+		if !st.spend(memberUnits * (1 + len(row.keys))) {
 			break
 		}
 		row = row.with(key, v.elems[i])
@@ -88,6 +88,9 @@ func (q *query) appendItems(st *state, dst []byte) []byte {
 	for i := range q.items {
 		it := &q.items[i]
 		before := len(dst)
+		if !st.spendBytes(len(it.key[0])) {
+			break
+		}
 		if !first {
 			dst = append(dst, ',')
 		}
@@ -139,7 +142,7 @@ func (st *state) appendOverlaid(dst []byte, v value, over overlay) []byte {
 		if over.values[i].isUndefined() {
 			continue
 		}
-		if !st.spend(1 + len(row.keys)) {
+		if !st.spend(memberUnits * (1 + len(row.keys))) {
 			break
 		}
 		row = row.with(over.items[i].key[0], over.values[i])
@@ -160,8 +163,8 @@ func (n *subquery) eval(st *state) value {
 		}
 		st.rows = append(st.rows, row{alias: n.alias, elem: elem})
 		if st.holds(n.where) {
-			if v := n.project(st); !v.isUndefined() {
-				rows = append(rows, v)
+			if v := n.project(st); !v.isUndefined() && st.spend(memberUnits) {
+				rows = append(doubled(rows), v)
 			}
 		}
 		st.rows = st.rows[:len(st.rows)-1]

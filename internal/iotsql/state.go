@@ -13,6 +13,10 @@ import (
 // sixteen bytes read or made; a whole budget takes well under a second.
 const budget = 1 << 19
 
+// memberUnits is what it costs to make an element of an Array or a member of an
+// Object, or to copy one: a value is some hundred bytes, of which this is a part.
+const memberUnits = 4
+
 // program is what statements and templates have in common.
 type program struct {
 	version string
@@ -61,12 +65,14 @@ type state struct {
 	err      error             // why the rule fails; values mean nothing once it is set
 }
 
-// states are at rest, shared by all programs: however many rules there are,
-// evaluating a message allocates none.
-var states = sync.Pool{New: func() any { return new(state) }}
-
+// start takes the state that env keeps: however many rules a message is evaluated
+// for, one is allocated.
 func (p *program) start(env *Env) *state {
-	st := states.Get().(*state)
+	st := env.spare
+	if st == nil {
+		st = new(state)
+	}
+	env.spare = nil
 	st.program, st.env, st.left = p, env, budget
 	st.fields = slices.Grow(st.fields, len(p.roots))[:len(p.roots)]
 	// The message does not change while it is evaluated, and no value outlives the
@@ -76,9 +82,10 @@ func (p *program) start(env *Env) *state {
 	return st
 }
 
-// finish gives back the state, keeping its memory but nothing of the message.
+// finish gives the state back to its Env, keeping its memory but nothing of the message.
 func (st *state) finish() {
 	const many, long = 64, 64 << 10
+	env := st.env
 	out, scratch := st.out[:0], st.scratch[:0]
 	if cap(out)+cap(scratch) > long {
 		out, scratch = nil, nil
@@ -88,7 +95,7 @@ func (st *state) finish() {
 		fields: reusable(st.fields, many), vars: reusable(st.vars, many), rows: reusable(st.rows, many),
 		args: reusable(st.args, many), keys: reusable(st.keys, 4*many),
 	}
-	states.Put(st)
+	env.spare = st
 }
 
 // reusable empties s, of which no element may be kept; one that has grown larger
@@ -201,9 +208,11 @@ func (st *state) take(quoted string, escaped bool, raw string) {
 // as text.
 func (st *state) payloadValue() value {
 	st.look()
-	v := binaryPayload(st.payload)
+	v := value{}
 	if st.json {
 		v = readValue(st.document)
+	} else if st.spendBytes(2 * len(st.payload)) {
+		v = binaryPayload(st.payload)
 	}
 	v.whole = true
 	return v

@@ -38,8 +38,9 @@ func Parse(sql string, version string) (*Statement, error) {
 func (s *Statement) Filter() string { return s.filter }
 
 // Env is what a statement and its templates are evaluated against: one message for
-// one rule. With a Call it remembers what was called, so that a call with the same
-// arguments is made once; then only one goroutine may use it at a time.
+// one rule. It remembers what was called, so that a call with the same arguments is
+// made once, and keeps memory to evaluate in: only one goroutine may use it at a
+// time.
 type Env struct {
 	Message *iot.Message  // never nil
 	Account iot.Account   // what accountid() reports
@@ -49,9 +50,14 @@ type Env struct {
 	Trace func() string
 	// Call performs a call out of the process and returns its result as JSON; nil
 	// JSON is Undefined, and an error fails the rule. A nil Call fails every call.
-	Call func(Call) (json.RawMessage, error)
-	made map[string]outcome // by function and arguments
+	Call  func(Call) (json.RawMessage, error)
+	made  map[string]outcome // by function and arguments
+	spare *state             // not in use
 }
+
+// Reset empties e of everything but its memory, which the next message can be
+// evaluated in.
+func (e *Env) Reset() { *e = Env{spare: e.spare} }
 
 // Result is what a statement made of a message.
 type Result struct {

@@ -96,8 +96,9 @@ func (t *Template) Expand(env *Env) (string, error) {
 	for _, part := range t.parts {
 		out = append(out, part.text...)
 		if part.expr != nil {
-			s, _ := st.toText(part.expr.eval(st))
-			out = append(out, s...)
+			if s, ok := st.toText(part.expr.eval(st)); ok && st.spendBytes(len(s)) {
+				out = append(out, s...)
+			}
 		}
 	}
 	st.out = out

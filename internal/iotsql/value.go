@@ -69,19 +69,6 @@ func (v value) with(key string, to value) value {
 	return object(append(keys, key), append(elems, to))
 }
 
-// toNumber converts to a number, as spec 3's columns Decimal and Int begin.
-func (v value) toNumber() (number, bool) {
-	switch v.kind {
-	case kindNumber:
-		return v.num, true
-	case kindText:
-		if !strings.Contains(v.text, "+") { // spec 3's pattern has none
-			return parseNumber(v.text)
-		}
-	}
-	return number{}, false
-}
-
 // toBoolean converts to a Boolean: a Boolean, or "true" or "false" in any case.
 func (v value) toBoolean() (truth, ok bool) {
 	switch {

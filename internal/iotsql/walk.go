@@ -117,7 +117,7 @@ func withParts(n node, to []node) node {
 	case *arrayLiteral:
 		return &arrayLiteral{n.span, to}
 	case *objectLiteral:
-		return &objectLiteral{n.span, n.keys, to}
+		return &objectLiteral{n.span, n.keys, n.again, to}
 	}
 	return n
 }

@@ -55,7 +55,8 @@ func (e *Engine) begin(m *iot.Message) *run {
 }
 
 func (e *Engine) end(r *run) {
-	*r = run{engine: e, traceOf: r.traceOf}
+	r.env.Reset()
+	*r = run{engine: e, traceOf: r.traceOf, env: r.env}
 	e.runs.Put(r)
 }
 
