@@ -62,7 +62,11 @@ func decode(st *state, args []value) value {
 	if !ok || args[1].text != "base64" || !st.spendBytes(len(s)) {
 		return value{}
 	}
-	bytes, err := base64.StdEncoding.DecodeString(s)
+	encoding := base64.StdEncoding
+	if len(s)%4 != 0 { // Java's decoder, which AWS is likely to use, asks for no padding
+		encoding = base64.RawStdEncoding
+	}
+	bytes, err := encoding.DecodeString(s)
 	if err != nil {
 		return value{kind: kindNull}
 	}

@@ -153,6 +153,8 @@ func TestHashesAndEncodings(t *testing.T) {
 		{"decode('!!', 'base64')", "", "null"},
 		{"decode('eyJ0IjoxfQ==', 'base64').t", "", "1"},
 		{"decode('aGk=', 'base64')", "", `"hi"`},
+		{"decode('aGk', 'base64')", "", `"hi"`},
+		{"decode('aGk=a', 'base64')", "", "null"},
 		{"decode('/w==', 'base64')", "", "\"\ufffd\""},
 		{"decode(encode(*, 'base64'), 'base64') > 50", "80", "true"},
 		{"decode(missing, 'base64')", "", undefined},
