@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -151,12 +152,12 @@ func (r *run) statement() (iotsql.Result, error) {
 func (r *run) act(dst []iot.Effect) []iot.Effect {
 	c := r.rule
 	var failures []failure
-	for _, a := range c.actions {
+	for i, a := range c.actions {
 		began, had := r.clock(), len(dst)
 		next, err := a.apply(dst, r)
 		r.traceAction(a, next[min(had, len(next)):], began, err)
 		if err != nil {
-			failures = append(failures, failure{a.name(), a.target(), err})
+			failures = append(failures, failure{a.name(), a.target(), i, err})
 			continue
 		}
 		dst = next
@@ -176,11 +177,30 @@ func (r *run) act(dst []iot.Effect) []iot.Effect {
 // failure is why one action of a rule did not do its work.
 type failure struct {
 	action, target string
+	number         int // of the action in its rule
 	err            error
 }
 
+// maxReason is how many bytes of a failure's reason are told: it may quote what a
+// device sent.
+const maxReason = 2 << 10
+
+// reason is why it failed, as logs, dead letters and error actions have it.
+func (f *failure) reason() string {
+	reason := f.err.Error()
+	if len(reason) <= maxReason {
+		return reason
+	}
+	return strings.ToValidUTF8(reason[:maxReason], "") + "…"
+}
+
+// statementFailure is that of a rule's statement. A function that it may not call is
+// no other failure than one that an action may not invoke.
 func statementFailure(c *compiled, err error) failure {
-	return failure{statementAction, c.rule.SQL, fmt.Errorf("the statement: %w", err)}
+	if errors.Is(err, iot.ErrDenied) {
+		err = fmt.Errorf("%w: %w", errNoPermission, err)
+	}
+	return failure{statementAction, c.rule.SQL, 0, fmt.Errorf("the statement: %w", err)}
 }
 
 // fail counts and logs failures and hands them to the rule's error action. What
@@ -212,15 +232,24 @@ func (r *run) onError(dst []iot.Effect, failures []failure) []iot.Effect {
 	next, err := act.apply(dst, r)
 	r.traceAction(act, next[min(had, len(next)):], began, err)
 	if err != nil {
-		return r.fail(dst, []failure{{act.name(), act.target(), err}})
+		return r.fail(dst, []failure{{act.name(), act.target(), len(r.rule.actions), err}})
 	}
 	return next
 }
 
 func (r *run) deadLetter(f failure) *iot.DeadLetter {
+	sent := *r.message
+	sent.Payload = nil
+	task := iot.Task{
+		Rule: r.rule.rule.Name, Action: f.action, Target: f.target, Number: f.number, Trace: r.traceID(), Error: r.failing, Message: &sent,
+	}
+	text, err := json.Marshal(task)
+	if err != nil { // a time beyond year 9999: it cannot be tried again
+		text = nil
+	}
 	return &iot.DeadLetter{
-		Reason: f.err.Error(), Rule: r.rule.rule.Name, Action: f.action + " " + f.target,
-		Topic: r.message.Topic, Origin: r.message.Origin.ClientID, Body: r.message.Payload,
+		Reason: f.reason(), Rule: task.Rule, Action: f.action + " " + f.target,
+		Topic: sent.Topic, Origin: sent.Origin.ClientID, Body: r.message.Payload, Task: string(text),
 	}
 }
 
@@ -234,7 +263,7 @@ func (r *run) errorDocument(failures []failure) any {
 	}
 	list := make([]failed, len(failures))
 	for i, f := range failures {
-		list[i] = failed{f.action, f.target, f.err.Error()}
+		list[i] = failed{f.action, f.target, f.reason()}
 	}
 	return struct {
 		Rule     string   `json:"ruleName"`

@@ -84,6 +84,9 @@ func checkRole(arn string) error {
 func (r *run) later(dst []iot.Effect) []iot.Effect {
 	c := r.rule
 	may, err := c.statement.MayFire(&r.env)
+	if r.watched != nil && !may { // it ends here: why is to be seen
+		_, err = r.statement()
+	}
 	if err != nil {
 		return r.fail(dst, []failure{statementFailure(c, err)})
 	}
@@ -91,12 +94,18 @@ func (r *run) later(dst []iot.Effect) []iot.Effect {
 	if !may {
 		return dst
 	}
-	task := iot.Task{Rule: c.rule.Name, Action: statementAction, Target: c.rule.SQL, Trace: r.traceID(), Message: r.message}
-	entry, err := task.Enqueue(iot.RuleOutbox, 0, r.sender(), nil)
+	entry, err := r.wholeRule()
 	if err != nil {
 		return r.fail(dst, []failure{statementFailure(c, err)})
 	}
 	return append(dst, entry)
+}
+
+// wholeRule is the effect that has the rule evaluated from the outbox.
+func (r *run) wholeRule() (*iot.Enqueue, error) {
+	rule := &r.rule.rule
+	task := iot.Task{Rule: rule.Name, Action: statementAction, Target: rule.SQL, Trace: r.traceID(), Message: r.message}
+	return task.Enqueue(iot.RuleOutbox, 0, r.sender(), nil)
 }
 
 // Perform evaluates a rule that calls out on the message of an outbox entry of
@@ -114,6 +123,11 @@ func (e *Engine) Perform(ctx context.Context, entry iot.OutboxEntry) error {
 	r := e.begin(task.Message)
 	defer e.end(r)
 	r.trace, r.outside = task.Trace, true
+	if !c.meets(task.Message) {
+		r.rule = c
+		r.skipped("its FROM was changed while the message waited in the outbox, and does not match it any more")
+		return nil
+	}
 	if e.cfg.Call != nil {
 		r.env.Call = func(call iotsql.Call) (json.RawMessage, error) { return e.cfg.Call(ctx, c.arn, call) }
 	}

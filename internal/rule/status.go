@@ -59,7 +59,7 @@ func (r *run) skipped(why string) {
 func (r *run) failed(f failure) {
 	c := r.rule.counters
 	c.failures.Add(1)
-	reason := f.err.Error()
+	reason := f.reason()
 	c.mu.Lock()
 	c.lastError = reason
 	c.mu.Unlock()

@@ -124,7 +124,7 @@ func (e *Engine) meets(rule string, m *iot.Message) bool {
 		return m.Rule == rule
 	}
 	c := e.current.named(rule)
-	return c != nil && c.filter() != "" && topic.MatchRule(c.filter(), m.Topic)
+	return c != nil && c.meets(m)
 }
 
 // watch begins the message's trace, if anybody looks.
