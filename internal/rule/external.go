@@ -48,16 +48,42 @@ func (r *run) sender() string {
 	return cmp.Or(from.ClientID, from.Device, from.Principal, r.message.Topic)
 }
 
+// maxExpanded is how many bytes a template of an action may give. No name, key, URL
+// or header is as long; an outbox entry's key is what a template gives.
+const maxExpanded = 8 << 10
+
 // expand returns what a template gives, which may not be empty.
 func (r *run) expand(field string, t *iotsql.Template) (string, error) {
-	text, err := t.Expand(&r.env)
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", field, err)
-	}
-	if text == "" {
+	text, err := r.expandAny(field, t)
+	if err == nil && text == "" {
 		return "", fmt.Errorf("%s: the template gives an empty text: %w", field, iot.ErrInvalid)
 	}
+	return text, err
+}
+
+// expandAny is expand for what may be empty.
+func (r *run) expandAny(field string, t *iotsql.Template) (string, error) {
+	text, err := t.Expand(&r.env)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("%s: %w", field, err)
+	case len(text) > maxExpanded:
+		return "", fmt.Errorf("%s: the template gives %d bytes, at most %d are allowed: %w", field, len(text), maxExpanded, iot.ErrLimit)
+	case !utf8.ValidString(text):
+		return "", fmt.Errorf("%s: the template gives a text that is not UTF-8: %w", field, iot.ErrInvalid)
+	}
 	return text, nil
+}
+
+// checkOrigin refuses a URL whose template decides to which host it leads: what
+// devices send must not choose who gets requests in this server's name.
+func checkOrigin(field, text string) error {
+	static, _, dynamic := strings.Cut(text, "${")
+	_, host, _ := strings.Cut(static, "://")
+	if dynamic && !strings.Contains(host, "/") {
+		return fmt.Errorf("%s %q: its scheme and host must be written out, a template may stand behind them only (https://HOST/${…}): %w", field, text, iot.ErrInvalid)
+	}
+	return nil
 }
 
 // outputText is the output for targets that take text only.

@@ -11,8 +11,13 @@ import (
 	"github.com/fieldline-iot/fieldline/internal/iotsql"
 )
 
-// maxHeaders is AWS's limit of headers in one http action.
-const maxHeaders = 100
+// AWS's limits of one http action: its headers, the bytes of a header's name, and
+// those of its URLs.
+const (
+	maxHeaders   = 100
+	maxHeaderKey = 256
+	maxURL       = 2000
+)
 
 // httpAction posts the rule's output to a URL.
 type httpAction struct {
@@ -60,6 +65,9 @@ func compileHTTP(b *builder, config json.RawMessage) (action, error) {
 		if a.confirmation, err = b.template("confirmationUrl", c.ConfirmationURL); err != nil {
 			return nil, err
 		}
+		if err := checkURL("confirmationUrl", c.ConfirmationURL); err != nil {
+			return nil, err
+		}
 	}
 	if a.headers, err = b.httpHeaders(c.Headers); err != nil {
 		return nil, err
@@ -72,6 +80,9 @@ func compileHTTP(b *builder, config json.RawMessage) (action, error) {
 		if err := checkRole(s.RoleARN); err != nil {
 			return nil, fmt.Errorf("auth.sigv4: %w", err)
 		}
+		if err := checkOrigin("url", c.URL); err != nil {
+			return nil, fmt.Errorf("auth.sigv4: %w", err)
+		}
 		a.sigv4 = &iot.SigV4Scope{Region: s.SigningRegion, Service: s.ServiceName, RoleARN: s.RoleARN}
 	}
 	return a, nil
@@ -82,7 +93,7 @@ func (b *builder) httpHeaders(list []iot.Header) (templates []headerTemplate, er
 		return nil, fmt.Errorf("%d headers, at most %d are allowed: %w", len(list), maxHeaders, iot.ErrInvalid)
 	}
 	for _, h := range list {
-		if !validHeader(h.Key) {
+		if len(h.Key) > maxHeaderKey || !validHeader(h.Key) {
 			return nil, fmt.Errorf("header %q is no name of a header that an action may set: %w", h.Key, iot.ErrInvalid)
 		}
 		value, err := b.template("header "+h.Key, h.Value)
@@ -112,6 +123,9 @@ func validHeader(key string) bool {
 // checkURL refuses what is no URL, if that can be told before its templates have
 // been expanded.
 func checkURL(field, text string) error {
+	if len(text) > maxURL {
+		return fmt.Errorf("%s has %d bytes, at most %d are allowed: %w", field, len(text), maxURL, iot.ErrInvalid)
+	}
 	static, _, dynamic := strings.Cut(text, "${")
 	if dynamic && !strings.Contains(strings.TrimPrefix(strings.TrimPrefix(static, "https://"), "http://"), "/") {
 		return nil // the host may be the template's
@@ -122,6 +136,9 @@ func checkURL(field, text string) error {
 	}
 	return nil
 }
+
+// isControl reports what no header's value may hold (RFC 9110 §5.5).
+func isControl(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }
 
 func (a *httpAction) apply(dst []iot.Effect, r *run) ([]iot.Effect, error) {
 	post := iot.Post{ContentType: "application/octet-stream", SigV4: a.sigv4, Body: r.output}
@@ -141,12 +158,12 @@ func (a *httpAction) apply(dst []iot.Effect, r *run) ([]iot.Effect, error) {
 		}
 	}
 	for _, h := range a.headers {
-		value, err := h.value.Expand(&r.env)
+		value, err := r.expandAny("header "+h.key, h.value)
 		if err != nil {
-			return dst, fmt.Errorf("header %s: %w", h.key, err)
+			return dst, err
 		}
-		if strings.ContainsAny(value, "\r\n\x00") {
-			return dst, fmt.Errorf("header %s: the template gives a line break: %w", h.key, iot.ErrInvalid)
+		if strings.ContainsFunc(value, isControl) {
+			return dst, fmt.Errorf("header %s: the template gives a line break or another control character: %w", h.key, iot.ErrInvalid)
 		}
 		if http.CanonicalHeaderKey(h.key) == "Content-Type" {
 			post.ContentType = value

@@ -35,7 +35,7 @@ func look(t *testing.T, e *Engine, filter iot.TraceFilter) <-chan iot.TraceLine 
 func TestTraceShowsWhatRulesMadeOfAMessage(t *testing.T) {
 	e := newEngine(t, functions{evaluate: stores}, nil)
 	queue := anAction("sqs", `{"queueUrl":"http://q/1/q",`+role+`}`)
-	broken := anAction("sqs", `{"queueUrl":"${nothing}",`+role+`}`)
+	broken := anAction("sqs", `{"queueUrl":"http://q/${nothing}.fifo",`+role+`}`)
 	for _, r := range []iot.Rule{
 		{Name: "Fires", SQL: "SELECT t FROM 'in/#' WHERE t > 1", Actions: []iot.Action{lambdaTo("ProcessIoTData"), queue, broken}},
 		{Name: "DoesNot", SQL: "SELECT t FROM 'in/+' WHERE t > 100", Actions: []iot.Action{queue}},
