@@ -39,6 +39,8 @@ type run struct {
 
 	watched  *iot.MessageTrace // nil when nobody looks
 	watchers []*listener
+	tracing  bool // the rule that is being evaluated is part of watched
+	traced   int  // bytes of the rules before it in watched
 }
 
 func (e *Engine) begin(m *iot.Message) *run {
@@ -132,12 +134,12 @@ func (r *run) evaluate(dst []iot.Effect, c *compiled) []iot.Effect {
 
 // statement evaluates the rule's statement, with its steps when somebody looks.
 func (r *run) statement() (iotsql.Result, error) {
-	if r.watched == nil {
+	if !r.tracing {
 		return r.rule.statement.Eval(&r.env)
 	}
 	began := time.Now()
 	explained, err := r.rule.statement.Explain(&r.env)
-	r.traced(func(t *iot.RuleTrace) {
+	r.note(func(t *iot.RuleTrace) {
 		t.Took = time.Since(began)
 		t.Variables, t.Where = explained.Variables, explained.Where
 		if t.Fired = explained.Fired; t.Fired {

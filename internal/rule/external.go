@@ -110,13 +110,13 @@ func checkRole(arn string) error {
 func (r *run) later(dst []iot.Effect) []iot.Effect {
 	c := r.rule
 	may, err := c.statement.MayFire(&r.env)
-	if r.watched != nil && !may { // it ends here: why is to be seen
+	if r.tracing && !may { // it ends here: why is to be seen
 		_, err = r.statement()
 	}
 	if err != nil {
 		return r.fail(dst, []failure{statementFailure(c, err)})
 	}
-	r.traced(func(t *iot.RuleTrace) { t.Later = may })
+	r.note(func(t *iot.RuleTrace) { t.Later = may })
 	if !may {
 		return dst
 	}

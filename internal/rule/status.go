@@ -64,7 +64,7 @@ func (r *run) failed(f failure) {
 	c.lastError = reason
 	c.mu.Unlock()
 	if f.action == statementAction {
-		r.traced(func(t *iot.RuleTrace) { t.Error = reason })
+		r.note(func(t *iot.RuleTrace) { t.Error = reason })
 	}
 	if r.engine.cfg.Logs != nil {
 		r.writeRuleLog(logEntry{Level: "ERROR", Status: "Failure", Event: "RuleExecution", Action: f.action, Details: reason})
