@@ -21,13 +21,10 @@ const (
 
 // call performs a call out of a rule's statement.
 func (s *Server) call(ctx context.Context, ruleARN string, c iotsql.Call) (json.RawMessage, error) {
-	switch c.Function {
-	case "aws_lambda":
+	if c.Function == "aws_lambda" {
 		return s.callLambda(ctx, ruleARN, c.Args)
-	case "get_dynamodb", "get_registry_data":
-		return s.look(c)
 	}
-	return nil, fmt.Errorf("%s(): %w", c.Function, iot.ErrUnsupported)
+	return s.look(c)
 }
 
 // look performs a call that only reads.
@@ -36,10 +33,13 @@ func (s *Server) look(c iotsql.Call) (json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.Function == "get_registry_data" {
+	switch c.Function {
+	case "get_registry_data":
 		return s.registryData(texts[0], texts[1])
+	case "get_dynamodb":
+		return s.tableItem(texts, c.Args)
 	}
-	return s.tableItem(texts, c.Args)
+	return nil, fmt.Errorf("%s(): %w", c.Function, iot.ErrUnsupported)
 }
 
 // callTexts are a call's arguments that are Strings; those of others are "".

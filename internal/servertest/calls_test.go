@@ -97,7 +97,7 @@ func TestCallThatFailsIsTheRulesFailure(t *testing.T) {
 			t.Errorf("error action got %s, which says nothing of %s", payload, part)
 		}
 	}
-	if letters := s.deadLetters(); len(letters) != 1 || letters[0].Rule != "R" || letters[0].Topic != "in" {
+	if letters := s.deadLetters(); len(letters) != 0 { // as of a lambda action that may not invoke its function
 		t.Errorf("dead letters: %+v", letters)
 	}
 }
