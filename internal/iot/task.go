@@ -37,13 +37,13 @@ type Task struct {
 // entries of one key keep their order.
 func (t *Task) Enqueue(kind string, n int, key string, request any) (*Enqueue, error) {
 	t.Number = n
-	var err error
-	if request != nil {
-		if t.Request, err = json.Marshal(request); err != nil {
-			return nil, err
-		}
+	if request == nil && t.Request != nil {
+		request = t.Request
 	}
-	body, err := json.Marshal(t)
+	body, err := json.Marshal(struct {
+		*Task
+		Request any `json:"request,omitempty"` // in place of the task's: it is encoded once
+	}{t, request})
 	if err != nil {
 		return nil, err
 	}

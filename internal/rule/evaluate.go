@@ -112,7 +112,7 @@ func (r *run) evaluate(dst []iot.Effect, c *compiled) []iot.Effect {
 	}
 	r.traceRule()
 	if c.rule.Disabled {
-		r.skipped("the rule is disabled (aws iot enable-topic-rule --rule-name " + c.rule.Name + ")")
+		r.skippedDisabled()
 		return dst
 	}
 	if r.engine.logsSuccess() && !r.outside {

@@ -23,6 +23,7 @@ const (
 // counters count what a rule did; they outlive changes of the rule.
 type counters struct {
 	matched, fired, failures atomic.Uint64
+	disabled                 atomic.Int64 // when it was last logged that the rule is, in ns since the epoch
 
 	mu        sync.Mutex
 	lastError string
@@ -52,6 +53,16 @@ func (r *run) skipped(why string) {
 	if r.rule.counters.first(why) {
 		r.engine.cfg.Log.LogAttrs(context.Background(), slog.LevelInfo, "rule did not fire", slog.String("rule", r.rule.rule.Name),
 			slog.String("topic", r.message.Topic), slog.String("client", r.message.Origin.ClientID), slog.String("reason", why))
+	}
+}
+
+// skippedDisabled logs that a disabled rule did nothing. Each message of its topic
+// comes here, from every connection: a lock is taken once in a period only.
+func (r *run) skippedDisabled() {
+	c := r.rule.counters
+	now, last := time.Now().UnixNano(), c.disabled.Load()
+	if now-last >= int64(sayAgain) && c.disabled.CompareAndSwap(last, now) {
+		r.skipped("the rule is disabled (aws iot enable-topic-rule --rule-name " + r.rule.rule.Name + ")")
 	}
 }
 
