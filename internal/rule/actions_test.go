@@ -62,7 +62,7 @@ func TestExternalActionsRecordTheirRequest(t *testing.T) {
 			"kinesis/R/0", "d1", "KinesisAction", `{"stream":"s","partitionKey":"d1","data":"eyJpZCI6ImQxIn0="}`,
 		},
 		{
-			"kinesis without a partition key", "SELECT * FROM 'in/#'", "kinesis", `{"streamName":"s",` + role + `}`, `{}`,
+			"kinesis without a partition key", "SELECT * FROM 'in/#'", "kinesis", `{"streamName":"s","roleArn":"arn:aws-cn:iam::123456789012:role/r"}`, `{}`,
 			"kinesis/R/0", "MyDevice001", "KinesisAction", `{"stream":"s","partitionKey":"MyDevice001","data":"e30="}`,
 		},
 		{
@@ -131,6 +131,7 @@ func TestActionsThatCannotRunAreRefusedAtCreation(t *testing.T) {
 		{"sqs", `{"queueUrl":"https://q/1/q.fifo",` + role + `}`, "FIFO", iot.ErrUnsupported},
 		{"sqs", `{"queueUrl":"https://q/1/q"}`, "roleArn is missing", iot.ErrInvalid},
 		{"sqs", `{"queueUrl":"https://q/1/q","roleArn":"me"}`, "roleArn", iot.ErrInvalid},
+		{"sqs", `{"queueUrl":"https://q/1/q","roleArn":"arn:aws:iam::1:user/x:role/y"}`, "roleArn", iot.ErrInvalid},
 		{"sqs", `{"queueUrl":"${queue}",` + role + `}`, "host must be written out", iot.ErrInvalid},
 		{"sqs", `{"queueUrl":"https://${host}/1/q",` + role + `}`, "host must be written out", iot.ErrInvalid},
 		{"sqs", `{"queueUrl":"https://sqs.example${x}/1/q",` + role + `}`, "host must be written out", iot.ErrInvalid},
@@ -181,6 +182,7 @@ func TestActionsThatFailOnAMessageGoToTheErrorAction(t *testing.T) {
 		{"no partition key", "kinesis", `{"streamName":"s","partitionKey":"${id}",` + role + `}`, `{}`, "KinesisAction", "partitionKey"},
 		{"a key that is no number", "dynamoDB", `{"tableName":"T","hashKeyField":"id","hashKeyValue":"${id}","hashKeyType":"NUMBER",` + role + `}`, `{"id":"x"}`, "DynamoAction", "key value of id"},
 		{"the payload's field is the key's", "dynamoDB", `{"tableName":"T","hashKeyField":"id","hashKeyValue":"1","payloadField":"id",` + role + `}`, `{}`, "DynamoAction", "payloadField"},
+		{"one field for both keys", "dynamoDB", `{"tableName":"T","hashKeyField":"id","hashKeyValue":"1","rangeKeyField":"${f}","rangeKeyValue":"2",` + role + `}`, `{"f":"id"}`, "DynamoAction", "rangeKeyField"},
 		{"no object", "dynamoDBv2", `{"putItem":{"tableName":"T"},` + role + `}`, `[1]`, "DynamoDBv2Action", "no JSON object"},
 		{"a line break in a header", "http", `{"url":"https://h/","headers":[{"key":"X","value":"${x}"}]}`, `{"x":"a\r\nb"}`, "HttpAction", "line break"},
 		{"a batch that is none", "cloudwatchLogs", `{"logGroupName":"g","batchMode":true,` + role + `}`, `{}`, "CloudwatchLogsAction", "batchMode"},

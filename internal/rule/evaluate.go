@@ -98,6 +98,8 @@ func (r *run) evaluateNamed(dst []iot.Effect) []iot.Effect {
 		r.notFound("there is no rule of that name")
 		return dst
 	case c.rule.Disabled:
+		r.rule = c
+		r.traceRule()
 		r.notFound("the rule is disabled (aws iot enable-topic-rule --rule-name " + r.message.Rule + ")")
 		return dst
 	}

@@ -99,7 +99,8 @@ func checkRole(arn string) error {
 	if arn == "" {
 		return fmt.Errorf("roleArn is missing: %w", iot.ErrInvalid)
 	}
-	if !strings.HasPrefix(arn, "arn:aws:iam::") || !strings.Contains(arn, ":role/") {
+	parts := strings.SplitN(arn, ":", 6) // arn, partition, service, no region, account, resource
+	if len(parts) < 6 || parts[0] != "arn" || !strings.HasPrefix(parts[1], "aws") || parts[2] != "iam" || !strings.HasPrefix(parts[5], "role/") {
 		return fmt.Errorf("roleArn %q is not arn:aws:iam::ACCOUNT:role/NAME: %w", arn, iot.ErrInvalid)
 	}
 	return nil

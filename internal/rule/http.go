@@ -32,21 +32,26 @@ type headerTemplate struct {
 	value *iotsql.Template
 }
 
+// httpConfig is AWS IoT's HttpAction.
+type httpConfig struct {
+	URL             string       `json:"url"`
+	ConfirmationURL string       `json:"confirmationUrl"`
+	Headers         []iot.Header `json:"headers"`
+	Auth            struct {
+		SigV4 *sigV4Config `json:"sigv4"`
+	} `json:"auth"`
+	EnableBatching bool            `json:"enableBatching"`
+	BatchConfig    json.RawMessage `json:"batchConfig"`
+}
+
+type sigV4Config struct {
+	SigningRegion string `json:"signingRegion"`
+	ServiceName   string `json:"serviceName"`
+	RoleARN       string `json:"roleArn"`
+}
+
 func compileHTTP(b *builder, config json.RawMessage) (action, error) {
-	var c struct {
-		URL             string       `json:"url"`
-		ConfirmationURL string       `json:"confirmationUrl"`
-		Headers         []iot.Header `json:"headers"`
-		Auth            *struct {
-			SigV4 *struct {
-				SigningRegion string `json:"signingRegion"`
-				ServiceName   string `json:"serviceName"`
-				RoleARN       string `json:"roleArn"`
-			} `json:"sigv4"`
-		} `json:"auth"`
-		EnableBatching bool            `json:"enableBatching"`
-		BatchConfig    json.RawMessage `json:"batchConfig"`
-	}
+	var c httpConfig
 	if err := decodeConfig(config, &c); err != nil {
 		return nil, err
 	}
@@ -55,37 +60,45 @@ func compileHTTP(b *builder, config json.RawMessage) (action, error) {
 	}
 	a := &httpAction{external: b.external(iot.HTTPOutbox, "HttpAction", c.URL)}
 	var err error
-	if a.url, err = b.needed("url", c.URL); err != nil {
-		return nil, err
-	}
-	if err := checkURL("url", c.URL); err != nil {
+	if a.url, err = b.url("url", c.URL); err != nil {
 		return nil, err
 	}
 	if c.ConfirmationURL != "" {
-		if a.confirmation, err = b.template("confirmationUrl", c.ConfirmationURL); err != nil {
-			return nil, err
-		}
-		if err := checkURL("confirmationUrl", c.ConfirmationURL); err != nil {
+		if a.confirmation, err = b.url("confirmationUrl", c.ConfirmationURL); err != nil {
 			return nil, err
 		}
 	}
 	if a.headers, err = b.httpHeaders(c.Headers); err != nil {
 		return nil, err
 	}
-	if c.Auth != nil && c.Auth.SigV4 != nil {
-		s := c.Auth.SigV4
-		if s.SigningRegion == "" || s.ServiceName == "" {
-			return nil, fmt.Errorf("auth.sigv4 needs signingRegion and serviceName: %w", iot.ErrInvalid)
-		}
-		if err := checkRole(s.RoleARN); err != nil {
+	if c.Auth.SigV4 != nil {
+		if a.sigv4, err = c.scope(); err != nil {
 			return nil, fmt.Errorf("auth.sigv4: %w", err)
 		}
-		if err := checkOrigin("url", c.URL); err != nil {
-			return nil, fmt.Errorf("auth.sigv4: %w", err)
-		}
-		a.sigv4 = &iot.SigV4Scope{Region: s.SigningRegion, Service: s.ServiceName, RoleARN: s.RoleARN}
 	}
 	return a, nil
+}
+
+// url compiles a field that is a URL.
+func (b *builder) url(field, text string) (*iotsql.Template, error) {
+	t, err := b.needed(field, text)
+	if err != nil {
+		return nil, err
+	}
+	return t, checkURL(field, text)
+}
+
+// scope is for what requests are signed: with this server's own credentials, so what
+// devices send must not say who gets them.
+func (c *httpConfig) scope() (*iot.SigV4Scope, error) {
+	s := c.Auth.SigV4
+	if s.SigningRegion == "" || s.ServiceName == "" {
+		return nil, fmt.Errorf("signingRegion and serviceName are needed: %w", iot.ErrInvalid)
+	}
+	if err := checkRole(s.RoleARN); err != nil {
+		return nil, err
+	}
+	return &iot.SigV4Scope{Region: s.SigningRegion, Service: s.ServiceName, RoleARN: s.RoleARN}, checkOrigin("url", c.URL)
 }
 
 func (b *builder) httpHeaders(list []iot.Header) (templates []headerTemplate, err error) {

@@ -117,14 +117,15 @@ func (l *listener) send(line iot.TraceLine) {
 	l.dropped.Add(1)
 }
 
-// topics reports whether a listener wants messages to a topic.
-func (l *listener) topics(name string) bool {
-	return l.Filter == "" || topic.Match(l.Filter, name)
+// topics reports whether a listener wants messages to a message's topic: of one of
+// Basic Ingest, that which it was published to.
+func (l *listener) topics(m *iot.Message) bool {
+	return l.Filter == "" || topic.Match(l.Filter, m.PublishedTopic())
 }
 
 // wants reports whether a listener wants a message, and may have it now.
 func (l *listener) wants(e *Engine, m *iot.Message) bool {
-	if !l.topics(m.Topic) || l.Rule != "" && !e.meets(l.Rule, m) {
+	if !l.topics(m) || l.Rule != "" && !e.meets(l.Rule, m) {
 		return false
 	}
 	if !l.limit.Allow() {
@@ -157,7 +158,7 @@ func (r *run) watch() {
 	}
 	if len(r.watchers) > 0 {
 		r.watched = &iot.MessageTrace{
-			ID: r.traceID(), At: m.Origin.Arrived, Topic: m.Topic, ClientID: m.Origin.ClientID,
+			ID: r.traceID(), At: m.Origin.Arrived, Topic: m.PublishedTopic(), ClientID: m.Origin.ClientID,
 			Payload: iot.NewExcerpt(m.Payload), Rules: []iot.RuleTrace{},
 		}
 	}
@@ -252,7 +253,7 @@ func (e *Engine) Attempted(entry iot.OutboxEntry, state string, attempt int, too
 		trace.Error = f.reason()
 	}
 	for _, l := range listeners {
-		if l.topics(task.Message.Topic) && (l.Rule == "" || l.Rule == task.Rule) {
+		if l.topics(task.Message) && (l.Rule == "" || l.Rule == task.Rule) {
 			l.send(iot.TraceLine{Action: &trace})
 		}
 	}

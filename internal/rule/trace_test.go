@@ -141,6 +141,28 @@ func TestTraceShowsWhyARuleThatCallsOutDidNotFire(t *testing.T) {
 	}
 }
 
+func TestTraceOfBasicIngest(t *testing.T) {
+	e := newEngine(t, functions{}, nil)
+	for _, r := range []iot.Rule{{Name: "On", SQL: "SELECT * FROM 'x'"}, {Name: "Off", SQL: "SELECT * FROM 'x'", Disabled: true}} {
+		if err := e.Create(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lines := look(t, e, iot.TraceFilter{Filter: "$aws/rules/#"})
+	e.Evaluate(nil, message("in", `{}`))
+	for _, tt := range []struct {
+		rule, topic string
+		shown       int
+		disabled    bool
+	}{{"On", "$aws/rules/On/in", 1, false}, {"Off", "$aws/rules/Off/in", 1, true}, {"Missing", "$aws/rules/Missing/in", 0, false}} {
+		e.Evaluate(nil, named(tt.rule, "in", `{}`))
+		m := (<-lines).Message
+		if m.Topic != tt.topic || len(m.Rules) != tt.shown || tt.shown > 0 && (m.Rules[0].Rule != tt.rule || m.Rules[0].Disabled != tt.disabled) {
+			t.Errorf("%s: %+v", tt.rule, m)
+		}
+	}
+}
+
 // TestSlowListenersHoldLittle: many rules, each with a large output, and a listener
 // that does not read.
 func TestSlowListenersHoldLittle(t *testing.T) {
