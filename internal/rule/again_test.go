@@ -148,7 +148,7 @@ func TestStatementsThatFailedAreTriedAgain(t *testing.T) {
 	e := newEngine(t, functions{}, nil)
 	var applied []iot.Effect
 	e.cfg.Apply = func(_ context.Context, effects ...iot.Effect) error { applied = effects; return nil }
-	e.cfg.Call = func(context.Context, string, iotsql.Call) (json.RawMessage, error) {
+	e.cfg.Call = func(context.Context, string, iot.Origin, iotsql.Call) (json.RawMessage, error) {
 		if down {
 			return nil, errors.New("down")
 		}
@@ -187,7 +187,7 @@ func outsideRule(t *testing.T, call func() error) (e *Engine, entry iot.OutboxEn
 	t.Helper()
 	e, applied = newEngine(t, functions{}, nil), new([]iot.Effect)
 	e.cfg.Apply = func(_ context.Context, effects ...iot.Effect) error { *applied = effects; return nil }
-	e.cfg.Call = func(context.Context, string, iotsql.Call) (json.RawMessage, error) {
+	e.cfg.Call = func(context.Context, string, iot.Origin, iotsql.Call) (json.RawMessage, error) {
 		return json.RawMessage(`1`), call()
 	}
 	failed := republishTo("failed")

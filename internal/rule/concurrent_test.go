@@ -19,7 +19,9 @@ import (
 // used again.
 func TestEffectsAreTheirOwnMessages(t *testing.T) {
 	e := newEngine(t, functions{evaluate: stores}, nil)
-	e.cfg.Call = func(context.Context, string, iotsql.Call) (json.RawMessage, error) { return json.RawMessage(`1`), nil }
+	e.cfg.Call = func(context.Context, string, iot.Origin, iotsql.Call) (json.RawMessage, error) {
+		return json.RawMessage(`1`), nil
+	}
 	var checked sync.Map
 	check := func(topic string, effects []iot.Effect) {
 		n := topic[strings.LastIndexByte(topic, '/')+1:]

@@ -198,8 +198,8 @@ func (f *failure) reason() string {
 	return strings.ToValidUTF8(reason[:maxReason], "") + "…"
 }
 
-// statementFailure is that of a rule's statement. A function that it may not call is
-// no other failure than one that an action may not invoke.
+// statementFailure is that of a rule's statement. A function that it may not call,
+// which is all that is denied there, is as one that an action may not invoke.
 func statementFailure(c *compiled, err error) failure {
 	if errors.Is(err, iot.ErrDenied) {
 		err = fmt.Errorf("%w: %w", errNoPermission, err)

@@ -156,7 +156,9 @@ func (e *Engine) Perform(ctx context.Context, entry iot.OutboxEntry) error {
 		return nil
 	}
 	if e.cfg.Call != nil {
-		r.env.Call = func(call iotsql.Call) (json.RawMessage, error) { return e.cfg.Call(ctx, c.arn, call) }
+		r.env.Call = func(call iotsql.Call) (json.RawMessage, error) {
+			return e.cfg.Call(ctx, c.arn, task.Message.Origin, call)
+		}
 	}
 	r.watch()
 	effects := r.evaluate(nil, c)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/fieldline-iot/fieldline/internal/mqtt"
+	"github.com/fieldline-iot/fieldline/internal/server"
 )
 
 // dynamodb performs an operation on the server's own tables.
@@ -99,5 +100,35 @@ func TestCallThatFailsIsTheRulesFailure(t *testing.T) {
 	}
 	if letters := s.deadLetters(); len(letters) != 0 { // as of a lambda action that may not invoke its function
 		t.Errorf("dead letters: %+v", letters)
+	}
+}
+
+// TestCallsStoreReadingsInTheSendersName has a rule call the built-in ProcessIoTData,
+// as its lambda action would have it invoked: a device reports for itself only.
+func TestCallsStoreReadingsInTheSendersName(t *testing.T) {
+	s := Start(t)
+	sql := `SELECT aws_lambda('arn:aws:lambda:us-east-1:123456789012:function:ProcessIoTData', *).statusCode AS status FROM 'in'`
+	s.Control("iot", "POST", "/rules/Calls", republishRule(sql, "sensor/d/answer"), nil)
+	s.Control("lambda", "POST", "/2015-03-31/functions/ProcessIoTData/policy", map[string]string{
+		"StatementId": "calls", "Action": "lambda:InvokeFunction", "Principal": "iot.amazonaws.com",
+	}, nil)
+	config, _ := s.Device("d")
+	s.setPolicy(server.BasicPolicy, starPolicy)
+	device := s.Connect("d", config, mqtt.V5)
+	device.Subscribe("sensor/d/#")
+	device.Publish("in", `{"device_id":"victim","n":1}`)
+	s.Eventually("the dead letter", func() bool { return len(s.deadLetters()) == 1 })
+	if letter := s.deadLetters()[0]; letter.Rule != "Calls" || letter.Origin != "d" {
+		t.Errorf("dead letter %+v", letter)
+	}
+	device.Publish("in", `{"device_id":"d","n":2}`)
+	if _, payload := device.Receive(); payload != `{"status":200}` {
+		t.Errorf("answer %s", payload)
+	}
+	if latest := s.Latest("d"); !strings.Contains(latest, `"n":2`) {
+		t.Errorf("the device's own reading: %s", latest)
+	}
+	if latest := s.Latest("victim"); strings.Contains(latest, `"n":1`) {
+		t.Errorf("another device's reading was stored: %s", latest)
 	}
 }
