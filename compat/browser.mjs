@@ -3,7 +3,7 @@
 //	node browser.mjs SCENARIO SETTINGS
 //
 // SETTINGS is a JSON object: chromium (the program), gateway (its URL), and page,
-// login or device where the scenario needs them. What a scenario finds is printed;
+// login, device, queue, mend or got where the scenario needs them. What a scenario finds is printed;
 // a failure ends the run with its reason.
 
 import assert from "node:assert/strict";
@@ -11,7 +11,7 @@ import net from "node:net";
 import { chromium } from "playwright-core";
 
 const [name, settings] = [process.argv[2], JSON.parse(process.argv[3])];
-const scenarios = { guide, foreign, dashboard, keyboard, reconnect };
+const scenarios = { guide, foreign, dashboard, keyboard, reconnect, rules };
 
 const browser = await chromium.launch({
   executablePath: settings.chromium,
@@ -110,10 +110,10 @@ async function addDevice(page) {
 
 // Each page in both themes and widths, into artifacts/; none may scroll sideways.
 async function pictures(page) {
-  const pages = { added: "", fleet: "/", device: "/devices/MyDevice001", rules: "/rules", connections: "/connections", add: "/add", missing: "/nowhere" };
+  const pages = { added: "", fleet: "/", device: "/devices/MyDevice001", rules: "/rules", rule: "/rules/SendToLambdaRule", editor: "/rules/new", letters: "/dead-letters", connections: "/connections", add: "/add", missing: "/nowhere" };
   for (const [title, path] of Object.entries(pages)) {
     if (path) await page.goto(settings.gateway + path);
-    await page.getByText("Live", { exact: true }).waitFor();
+    await page.getByRole("banner").getByText("Live", { exact: true }).waitFor();
     await page.locator("main h1").waitFor();
     await page.waitForLoadState("networkidle", { timeout: 2000 }).catch(() => {}); // the pages poll: idle is not owed
     for (const colorScheme of ["light", "dark"]) {
@@ -183,6 +183,105 @@ async function reconnect() {
   async function shown() {
     return (await page.locator(".messages code").allTextContents()).map((text) => JSON.stringify(JSON.parse(text)));
   }
+}
+
+// A rule is written in the editor, followed live, and what it could not do is done
+// again from the dead letters, once the queue is there.
+async function rules() {
+  const { page, faults } = await open(settings.gateway);
+  await page.goto(settings.login);
+  await writeStatement(page);
+  await createRule(page);
+  await followRule(page);
+  await switchOff(page);
+  await retryLetters(page);
+  await deleteRule(page);
+  // The browser reports each refusal of the statement that does not parse yet.
+  assert.deepEqual(faults.filter((fault) => !/status of 400 .*\/api\/sql/.test(fault)), []);
+}
+
+async function writeStatement(page) {
+  await page.getByRole("link", { name: "Rules", exact: true }).click();
+  await page.getByRole("link", { name: "New rule" }).click();
+  const statement = page.getByLabel("Statement", { exact: true }).locator("textarea");
+  await statement.fill("SELECT device_id, temperature, 'Öl ☂ 𝄞' AS oil FORM 'sensor/data' WHERE temperature > -100");
+  await page.getByText(/^Column 48: /).waitFor();
+  assert.equal(await page.locator(".code-mirror mark").first().textContent(), "FORM", "what is marked");
+  assert.ok(await page.getByRole("button", { name: "Create rule" }).isDisabled());
+  await statement.fill((await statement.inputValue()).replace("FORM", "FROM"));
+  await page.getByText("It parses.").waitFor();
+  await page.locator(".samples").getByText("would fire").first().waitFor();
+
+  await page.getByRole("button", { name: "Your message" }).click();
+  await page.getByLabel("Payload", { exact: true }).fill('{"temperature": -200.50}');
+  await page.getByText("It would not fire: temperature > -100 is false (temperature is -200.5").waitFor();
+  await page.reload();
+  await page.getByText("It would not fire: temperature > -100 is false").waitFor(); // all of it is in the URL
+  await page.getByRole("button", { name: "Stored history" }).click();
+  await page.getByRole("button", { name: "Run" }).click();
+  await page.getByText(/^Of [\d,]+ readings it would have fired for [\d,]+/).waitFor();
+}
+
+async function createRule(page) {
+  await page.getByRole("button", { name: "Create rule" }).click();
+  await page.getByText("Give the rule a name.").waitFor();
+  await page.getByLabel("Name", { exact: true }).fill("FromBrowser");
+  await page.getByLabel("Add an action").selectOption("sqs");
+  const actions = page.getByLabel("Actions", { exact: true });
+  await actions.fill((await actions.inputValue()).replace(/"queueUrl": "[^"]*"/, `"queueUrl": ${JSON.stringify(settings.queue)}`));
+  await page.getByRole("button", { name: "Create rule" }).click();
+  await page.getByRole("heading", { name: "FromBrowser" }).waitFor();
+}
+
+async function followRule(page) {
+  const fired = page.locator(".trace-row").filter({ hasText: "action failed" }).first();
+  await fired.waitFor();
+  await page.getByRole("button", { name: "Pause" }).click();
+  const before = await page.locator(".trace-row").count();
+  await fired.locator("summary").focus();
+  await page.keyboard.press("Enter");
+  await fired.locator(".where").getByText("temperature > -100").waitFor();
+  await fired.getByText("given up: in the dead letters").waitFor();
+  await page.getByRole("button", { name: /^Resume \(\d+ new\)$/ }).waitFor();
+  assert.equal(await page.locator(".trace-row").count(), before, "paused, the list stands still");
+  await page.getByRole("button", { name: /^Resume/ }).click();
+  await until(async () => (await page.locator(".trace-row").count()) > before, "what came during the pause");
+  await page.getByRole("button", { name: "Not fired" }).click();
+  await page.getByText("None of the messages so far is of this kind.").waitFor();
+}
+
+async function switchOff(page) {
+  await page.getByRole("switch").click();
+  await page.getByText("disabled: it does not fire").waitFor();
+  await page.getByRole("button", { name: "All", exact: true }).click();
+}
+
+async function retryLetters(page) {
+  const link = page.getByRole("link", { name: /^Dead letters/ });
+  await link.locator(".badge").waitFor();
+  await link.click();
+  const letters = page.locator(".letters > li");
+  await letters.first().waitFor();
+  await letters.first().locator(".letter-what > a").click();
+  await page.getByLabel("Body").getByText("FromBrowser").waitFor();
+  await page.goBack();
+  assert.equal((await fetch(settings.mend, { method: "POST" })).status, 204);
+  await letters.first().waitFor();
+  await page.getByLabel("Select all on this page").check();
+  await page.getByRole("button", { name: "Retry" }).click();
+  await page.getByText(/letters? (was|were) put back\.$/).waitFor();
+  await page.getByText("No dead letter", { exact: true }).waitFor();
+  await link.locator(".badge").waitFor({ state: "hidden" });
+  await until(async () => (await (await fetch(settings.got)).text()).includes("Öl ☂ 𝄞"), "what was retried in the queue");
+}
+
+async function deleteRule(page) {
+  await page.goto(`${settings.gateway}/rules/FromBrowser`);
+  await page.getByRole("button", { name: "Delete" }).click();
+  await page.getByRole("button", { name: "Delete it" }).click();
+  await page.getByRole("heading", { name: "Rules", exact: true }).waitFor();
+  await page.getByRole("link", { name: "SendToLambdaRule" }).waitFor();
+  assert.equal(await page.getByRole("link", { name: "FromBrowser" }).count(), 0);
 }
 
 // Line is a connection to the gateway that can be cut and mended: a TCP relay.

@@ -28,7 +28,7 @@ reading is pushed live to browsers.`,
 	t := newTarget(root.PersistentFlags())
 	root.AddCommand(
 		upCommand(std), envCommand(t), thingCommand(t), deviceCommand(), pubCommand(t), subCommand(t),
-		watchCommand(t), getCommand(t), sqlCommand(t), ruleCommand(t), destinationCommand(t), functionCommand(t), certCommand(t), policyCommand(t),
+		watchCommand(t), getCommand(t), sqlCommand(t), ruleCommand(t), destinationCommand(t), deadLetterCommand(t), functionCommand(t), certCommand(t), policyCommand(t),
 		clientsCommand(t), connectionsCommand(t), logsCommand(t), loginCommand(t), doctorCommand(t),
 	)
 	return root

@@ -82,6 +82,7 @@ func (o *upOptions) define(f *pflag.FlagSet) {
 	o.defineLimits(f)
 	o.defineActions(f)
 	f.DurationVar(&s.Retention, "retention", 0, "how long history is kept, such as 720h; 0 is for ever")
+	f.Var(sizeOf(&s.OutboxLimit), "outbox-max-bytes", "bytes that may wait for one action outside the process, such as a queue; beyond it messages that need the action are refused")
 	f.BoolVar(&o.demo, "demo", false, "also create and run the guide's device MyDevice001")
 	f.StringVar(&o.config, "config", "", "YAML file with settings")
 	f.StringVar(&o.readyFile, "ready-file", "", "file to write, as JSON, the bound addresses to once every listener accepts")

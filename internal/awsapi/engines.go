@@ -148,9 +148,8 @@ type Insight struct {
 	Connections func() ([]iot.Connection, error)
 	Rules       func() []iot.RuleStatus
 	// Logs returns the lines of a function from number from on.
-	Logs func(function string, from uint64) ([]iot.LogLine, error)
-	// DeadLetters returns at most limit dead letters behind the id after.
-	DeadLetters func(after uint64, limit int) ([]iot.DeadEntry, error)
+	Logs        func(function string, from uint64) ([]iot.LogLine, error)
+	DeadLetters DeadLetters
 	// Login makes a link that opens the dashboard as its operator, once.
 	Login func() (url string, err error)
 	// Listen calls each with every message of a filter until ctx is done or each

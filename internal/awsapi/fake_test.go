@@ -387,13 +387,9 @@ func (m *memory) insight() Insight {
 			}
 			return []iot.LogLine{{N: from, At: testNow(), Text: "Raw event: {}"}}, nil
 		},
-		DeadLetters: func(after uint64, limit int) ([]iot.DeadEntry, error) {
-			return []iot.DeadEntry{{ID: after + 1, At: testNow(), DeadLetter: iot.DeadLetter{
-				Reason: "the payload is not JSON", Rule: "SendToLambdaRule", Action: "lambda", Topic: "sensor/data", Origin: "MyDevice001", Body: []byte("<xml/>"),
-			}}}, nil
-		},
-		Login: func() (string, error) { return "http://127.0.0.1:8080/login?token=T", nil },
-		Trace: bench{}.trace,
+		DeadLetters: &letters{},
+		Login:       func() (string, error) { return "http://127.0.0.1:8080/login?token=T", nil },
+		Trace:       bench{}.trace,
 		Listen: func(_ context.Context, _ string, each func(*iot.Message, uint64) error) error {
 			return errors.Join(each(nil, 0),
 				each(&iot.Message{Topic: "sensor/data", Payload: []byte(`{"t":1}`), QoS: 1, Origin: iot.Origin{ClientID: "MyDevice001", Arrived: testNow()}}, 0),

@@ -14,9 +14,6 @@ import (
 	"github.com/fieldline-iot/fieldline/internal/topic"
 )
 
-// maxDeadLetters is the largest page of dead letters.
-const maxDeadLetters = 1000
-
 // streamPatience is how long one line of a stream may take to be written.
 const streamPatience = 10 * time.Second
 
@@ -31,7 +28,6 @@ func (a *API) fieldlineOperations() []operation {
 		{"Connections", "GET", "/fieldline/connections", 200, a.connections},
 		{"Rules", "GET", "/fieldline/rules", 200, a.ruleStatuses},
 		{"Logs", "GET", "/fieldline/logs/{function}", 200, a.logs},
-		{"DeadLetters", "GET", "/fieldline/dead-letters", 200, a.deadLetters},
 		{"Messages", "GET", "/fieldline/messages", 200, a.messages},
 		{"Login", "POST", "/fieldline/login", 200, a.login},
 	}
@@ -78,21 +74,6 @@ func (a *API) logs(_ context.Context, q *request) (any, error) {
 	}
 	lines, err := a.cfg.Insight.Logs(q.labels["function"], from)
 	return listed(lines), err
-}
-
-func (a *API) deadLetters(_ context.Context, q *request) (any, error) {
-	after, err := q.number("after")
-	if err != nil {
-		return nil, err
-	}
-	limit, err := q.integer("limit", 1, maxDeadLetters, maxDeadLetters)
-	if err != nil {
-		return nil, err
-	}
-	entries, err := a.cfg.Insight.DeadLetters(after, limit)
-	return each(entries, func(e *iot.DeadEntry) DeadLetter {
-		return DeadLetter{e.ID, e.At, e.Reason, e.Rule, e.Action, e.Topic, e.Origin, e.Body}
-	}), err
 }
 
 func (a *API) login(context.Context, *request) (any, error) {

@@ -45,19 +45,6 @@ type Addresses struct {
 	Control     string `json:"control"`
 }
 
-// DeadLetter is what could not be done, an element of
-// GET /fieldline/dead-letters?after=ID&limit=N.
-type DeadLetter struct {
-	ID     uint64    `json:"id"` // rises
-	At     time.Time `json:"at"`
-	Reason string    `json:"reason"`
-	Rule   string    `json:"rule,omitempty"`
-	Action string    `json:"action,omitempty"`
-	Topic  string    `json:"topic"`
-	Origin string    `json:"origin"` // client id or principal of the sender
-	Body   []byte    `json:"body"`   // base64 in JSON
-}
-
 // TappedMessage is one line of GET /fieldline/messages?filter=F: a message on
 // its way through. The first line is empty: the listener is in place.
 type TappedMessage struct {

@@ -81,7 +81,7 @@ func (a *API) everyService() map[string]*service {
 		"sts":     queryService("sts", "AWS STS", "https://sts.amazonaws.com/doc/2011-06-15/", a.stsOperations()),
 		"fieldline": {
 			label: "fieldline", title: "Fieldline", anyRegion: true, wire: restJSON{}, words: iotWords(),
-			find: newRoutes(slices.Concat(a.fieldlineOperations(), a.lifecycleOperations(), a.workbenchOperations())).find("Fieldline"),
+			find: newRoutes(slices.Concat(a.fieldlineOperations(), a.lifecycleOperations(), a.workbenchOperations(), a.deadLetterOperations())).find("Fieldline"),
 		},
 		"apigateway": restService("apigateway", "Amazon API Gateway", restJSON{}, apiGatewayWords(), a.apiGatewayOperations()),
 		executeAPI:   restService(executeAPI, "the API Gateway Management API", restJSON{}, connectionWords(), a.connectionOperations()),

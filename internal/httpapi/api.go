@@ -46,6 +46,8 @@ type Config struct {
 	Devices  Devices
 	Sight    Sight
 	Add      func(ctx context.Context, thing string) (Provisioned, error)
+	// DeadLetters is what could not be done; nil: the dashboard's API has none of it.
+	DeadLetters DeadLetters
 
 	Rules     Rules     // nil: they are shown only
 	Workbench Workbench // nil: no statement is tried
@@ -93,6 +95,7 @@ type Sight interface {
 	Connections() ([]iot.Connection, error)
 	LastSeq() uint64
 	Rules() []iot.RuleStatus
+	DeadLetterCount() int
 }
 
 // Presence is since when and from where a device is connected.
@@ -192,6 +195,9 @@ func (a *API) routes(files http.Handler) http.Handler {
 	mux.HandleFunc("POST /api/things", a.changing(a.serveAddThing))
 	a.ruleRoutes(mux)
 	a.workbenchRoutes(mux)
+	if a.cfg.DeadLetters != nil {
+		a.deadLetterRoutes(mux)
+	}
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, http.StatusNotFound, "no such resource", r.Method+" "+r.URL.Path)
 	})

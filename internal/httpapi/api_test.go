@@ -102,6 +102,7 @@ func (w *world) History(_ context.Context, q iot.HistoryQuery) ([]iot.Reading, e
 
 func (w *world) Online() map[string]Presence { return w.online }
 func (w *world) LastSeq() uint64             { return 42 }
+func (w *world) DeadLetterCount() int        { return 3 }
 func (w *world) Rules() []iot.RuleStatus {
 	return []iot.RuleStatus{{Name: "SendToLambdaRule", SQL: "SELECT * FROM 'sensor/data'", Enabled: true, Actions: []string{"lambda ProcessIoTData"}, Matched: 3}}
 }
@@ -234,7 +235,7 @@ func TestDocuments(t *testing.T) {
 		{"devices", "/api/devices", `{"devices":[` + tag + `"last":{"ts":"7","time":7000,"seq":1,"payload":[1, 2]}},` + pump + last + `,` + spare + `],"total":3}`},
 		{"a device", "/api/devices/pump", pump + `"policies":["IoTBasicPolicy"],"topic":"sensor/data",` + last},
 		{"a device whose name is escaped", "/api/devices/%3Cb%3Ex%3C%2Fb%3E", tag + `"topic":"sensor/data","last":{"ts":"7","time":7000,"seq":1,"payload":[1, 2]}}`},
-		{"presence", "/api/presence", `{"online":{"pump":{"since":500,"source":"10.0.3.7:4711"}},"connections":1,"lastSeq":42}`},
+		{"presence", "/api/presence", `{"online":{"pump":{"since":500,"source":"10.0.3.7:4711"}},"connections":1,"lastSeq":42,"deadLetters":3}`},
 		{"rules", "/api/rules", `[{"name":"SendToLambdaRule","sql":"SELECT * FROM 'sensor/data'","enabled":true,"permission":false,"actions":["lambda ProcessIoTData"],"matched":3,"fired":0,"failed":0,"lastError":""}]`},
 		{"connections", "/api/connections", `[{"connectionId":"L0SM9cOFvHcCIhw=","connectedAt":"1970-01-01T00:00:01Z","sourceIp":"127.0.0.1"}]`},
 	}

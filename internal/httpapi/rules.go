@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
 	"github.com/fieldline-iot/fieldline/internal/iotsql"
@@ -20,6 +21,8 @@ type Rules interface {
 	// parse is an [*iotsql.SyntaxError], what Fieldline lacks wraps
 	// [iot.ErrUnsupported].
 	Create(iot.Rule) error
+	// Replace puts a rule in the place of the one of its name, and fails as Create.
+	Replace(iot.Rule) error
 	SetDisabled(name string, disabled bool) error
 	Delete(name string) error
 }
@@ -33,23 +36,25 @@ func (a *API) ruleRoutes(mux *http.ServeMux) {
 		return
 	}
 	mux.HandleFunc("POST /api/rules", a.changing(a.serveCreateRule))
+	mux.HandleFunc("GET /api/rules/{name}", a.looking(a.serveRule))
+	mux.HandleFunc("PATCH /api/rules/{name}", a.changing(a.serveReplaceRule))
 	mux.HandleFunc("DELETE /api/rules/{name}", a.changing(a.serveDeleteRule))
 	mux.HandleFunc("POST /api/rules/{name}/enable", a.changing(a.switchRule(false)))
 	mux.HandleFunc("POST /api/rules/{name}/disable", a.changing(a.switchRule(true)))
 }
 
-// ruleInput is a rule as AWS has it, with its name.
-type ruleInput struct {
+// ruleDefinition is a rule as AWS has it, with its name.
+type ruleDefinition struct {
 	RuleName         string       `json:"ruleName"`
 	SQL              string       `json:"sql"`
 	AWSIoTSQLVersion string       `json:"awsIotSqlVersion"`
 	Description      string       `json:"description"`
 	RuleDisabled     bool         `json:"ruleDisabled"`
 	Actions          []iot.Action `json:"actions"`
-	ErrorAction      *iot.Action  `json:"errorAction"`
+	ErrorAction      *iot.Action  `json:"errorAction,omitempty"`
 }
 
-func (in *ruleInput) rule() (iot.Rule, error) {
+func (in *ruleDefinition) rule() (iot.Rule, error) {
 	if !iot.ValidRuleName(in.RuleName) {
 		return iot.Rule{}, fmt.Errorf("ruleName %q: a rule's name is made of 1 to 128 letters, digits and _: %w", in.RuleName, iot.ErrInvalid)
 	}
@@ -62,32 +67,100 @@ func (in *ruleInput) rule() (iot.Rule, error) {
 	}, nil
 }
 
-func (a *API) serveCreateRule(w http.ResponseWriter, r *http.Request) {
-	var in ruleInput
-	if err := decodeBody(r, &in); err != nil {
-		a.writeError(w, r, err)
-		return
-	}
-	rule, err := in.rule()
+// serveRule answers a rule's definition, as POST takes it. The headers of its
+// requests, which may hold secrets, are shown to the operator only.
+func (a *API) serveRule(w http.ResponseWriter, r *http.Request) {
+	rule, err := a.cfg.Rules.Rule(r.PathValue("name"))
 	if err != nil {
 		a.writeError(w, r, err)
 		return
 	}
+	if !a.Operator(r) {
+		rule = withoutHeaders(rule)
+	}
+	writeJSON(w, http.StatusOK, ruleDefinition{
+		RuleName: rule.Name, SQL: rule.SQL, AWSIoTSQLVersion: rule.SQLVersion, Description: rule.Description,
+		RuleDisabled: rule.Disabled, Actions: orEmpty(rule.Actions), ErrorAction: rule.ErrorAction,
+	})
+}
+
+// withoutHeaders returns the rule with the values of its http actions' headers hidden.
+func withoutHeaders(rule iot.Rule) iot.Rule {
+	hide := func(a iot.Action) iot.Action {
+		var config map[string]json.RawMessage
+		var headers []iot.Header
+		if a.Kind != "http" || json.Unmarshal(a.Config, &config) != nil || json.Unmarshal(config["headers"], &headers) != nil {
+			return a
+		}
+		for i := range headers {
+			headers[i].Value = "(hidden)"
+		}
+		config["headers"], _ = json.Marshal(headers) // texts always encode
+		a.Config, _ = json.Marshal(config)
+		return a
+	}
+	rule.Actions = slices.Clone(rule.Actions)
+	for i, a := range rule.Actions {
+		rule.Actions[i] = hide(a)
+	}
+	if rule.ErrorAction != nil {
+		hidden := hide(*rule.ErrorAction)
+		rule.ErrorAction = &hidden
+	}
+	return rule
+}
+
+func (a *API) serveCreateRule(w http.ResponseWriter, r *http.Request) {
+	if name, ok := a.changeRule(w, r, a.cfg.Rules.Create); ok {
+		a.cfg.Log.Info("rule created", "rule", name)
+		writeJSON(w, http.StatusCreated, struct {
+			RuleName string `json:"ruleName"`
+		}{name})
+	}
+}
+
+func (a *API) serveReplaceRule(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("name")
+	if _, err := a.cfg.Rules.Rule(name); err != nil {
+		a.writeError(w, r, err)
+		return
+	}
+	replace := func(rule iot.Rule) error {
+		if rule.Name != name {
+			return fmt.Errorf("ruleName %q is not the rule %q of the address: %w", rule.Name, name, iot.ErrInvalid)
+		}
+		return a.cfg.Rules.Replace(rule)
+	}
+	if _, ok := a.changeRule(w, r, replace); ok {
+		a.cfg.Log.Info("rule replaced", "rule", name)
+		w.WriteHeader(http.StatusNoContent)
+	}
+}
+
+// changeRule has the rule that a request's body is changed, or answers why it is not.
+func (a *API) changeRule(w http.ResponseWriter, r *http.Request, change func(iot.Rule) error) (name string, ok bool) {
+	var in ruleDefinition
+	if err := decodeBody(r, &in); err != nil {
+		a.writeError(w, r, err)
+		return "", false
+	}
+	rule, err := in.rule()
+	if err != nil {
+		a.writeError(w, r, err)
+		return "", false
+	}
 	rule.Created = a.cfg.Now()
-	// A syntax error of Create may be of a template, where its offset means nothing
-	// to an editor of the statement.
+	// A syntax error of the change may be of a template, where its offset means
+	// nothing to an editor of the statement.
 	if _, err := iotsql.Parse(rule.SQL, rule.SQLVersion); err != nil {
 		a.writeSQLError(w, r, err)
-		return
+		return "", false
 	}
-	if err := a.cfg.Rules.Create(rule); err != nil {
+	if err := change(rule); err != nil {
 		a.writeRuleError(w, r, err)
-		return
+		return "", false
 	}
-	a.cfg.Log.Info("rule created", "rule", rule.Name)
-	writeJSON(w, http.StatusCreated, struct {
-		RuleName string `json:"ruleName"`
-	}{rule.Name})
+	return rule.Name, true
 }
 
 // writeRuleError answers why a rule whose statement is right was refused.

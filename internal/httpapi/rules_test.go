@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -43,12 +45,17 @@ func (r rules) SetDisabled(name string, disabled bool) error {
 	return err
 }
 
+func (r rules) Replace(rule iot.Rule) error {
+	r[rule.Name] = rule
+	return nil
+}
+
 func (r rules) Delete(name string) error {
 	delete(r, name)
 	return nil
 }
 
-func TestRulesAreCreatedSwitchedAndDeleted(t *testing.T) {
+func TestRulesAreCreatedChangedAndDeleted(t *testing.T) {
 	all := rules{}
 	a := serve(t, newWorld(), func(c *Config) { c.Rules = all })
 	headers := operatorOf(a)
@@ -65,6 +72,9 @@ func TestRulesAreCreatedSwitchedAndDeleted(t *testing.T) {
 		len(r.Actions) != 1 || r.Actions[0].Kind != "republish" || r.ErrorAction == nil || string(r.ErrorAction.Config) != `{"topic":"e"}` {
 		t.Errorf("created %+v", r)
 	}
+	definition := `{"ruleName":"R","sql":"SELECT b FROM 'a'","awsIotSqlVersion":"2015-10-08","description":"","ruleDisabled":false,"actions":[{"republish":{"topic":"c"}}]}`
+	step("PATCH", "/api/rules/R", definition, 204, "")
+	step("GET", "/api/rules/R", "", 200, definition)
 	step("POST", "/api/rules/R/disable", "", 204, "")
 	if !all["R"].Disabled {
 		t.Error("it is enabled")
@@ -102,6 +112,10 @@ func TestRulesThatAreRefused(t *testing.T) {
 		{"a name", "POST", "/api/rules", `{"ruleName":"no-dash","sql":"SELECT * FROM 'a'","actions":[]}`, 400, "no-dash"},
 		{"a member", "POST", "/api/rules", `{"name":"N","sql":"SELECT * FROM 'a'","actions":[]}`, 400, "name"},
 		{"a rule that exists", "POST", "/api/rules", `{"ruleName":"R","sql":"SELECT * FROM 'a'","actions":[]}`, 409, "R"},
+		{"changing none", "PATCH", "/api/rules/N", `{"ruleName":"N","sql":"SELECT * FROM 'a'","actions":[]}`, 404, "N"},
+		{"changing another", "PATCH", "/api/rules/R", `{"ruleName":"N","sql":"SELECT * FROM 'a'","actions":[]}`, 400, "not the rule"},
+		{"changing its statement", "PATCH", "/api/rules/R", `{"ruleName":"R","sql":"SELEC *","actions":[]}`, 400, `"offset":0,`},
+		{"showing none", "GET", "/api/rules/N", "", 404, "N"},
 		{"deleting none", "DELETE", "/api/rules/N", "", 404, "N"},
 		{"enabling none", "POST", "/api/rules/N/enable", "", 404, "N"},
 		{"disabling none", "POST", "/api/rules/N/disable", "", 404, "N"},
@@ -118,11 +132,38 @@ func TestRulesThatAreRefused(t *testing.T) {
 func TestOnlyTheOperatorChangesRules(t *testing.T) {
 	all := rules{"R": {Name: "R"}}
 	a := serve(t, newWorld(), func(c *Config) { c.Rules = all })
-	for _, target := range []string{"POST /api/rules", "DELETE /api/rules/R", "POST /api/rules/R/disable", "POST /api/rules/R/enable"} {
+	for _, target := range []string{"POST /api/rules", "DELETE /api/rules/R", "PATCH /api/rules/R", "POST /api/rules/R/disable", "POST /api/rules/R/enable"} {
 		method, path, _ := strings.Cut(target, " ")
 		problem(t, ask(a, method, path, `{"ruleName":"N","sql":"SELECT * FROM 'a'","actions":[]}`), 401, "fieldline login")
 	}
 	if len(all) != 1 || all["R"].Disabled {
 		t.Errorf("rules %v", all)
+	}
+}
+
+// httpLetter is the one letter there is.
+type httpLetter struct {
+	*letters
+	letter iot.DeadEntry
+}
+
+func (l httpLetter) List(uint64, int) ([]iot.DeadEntry, error) { return []iot.DeadEntry{l.letter}, nil }
+func (l httpLetter) Letter(uint64) (iot.DeadEntry, error)      { return l.letter, nil }
+
+func TestOnlyTheOperatorSeesTheHeadersOfRequests(t *testing.T) {
+	post := iot.Action{Kind: "http", Config: json.RawMessage(`{"headers":[{"key":"Authorization","value":"Bearer s3cret"}],"url":"https://h/"}`)}
+	all := rules{"R": {Name: "R", Actions: []iot.Action{post}, ErrorAction: &post}}
+	letter := iot.DeadEntry{ID: 1, DeadLetter: iot.DeadLetter{Outbox: "http/R/0", Body: []byte("Bearer s3cret")}}
+	a := serve(t, newWorld(), func(c *Config) { c.Rules, c.DeadLetters = all, httpLetter{new(letters), letter} })
+	encoded := base64.StdEncoding.EncodeToString(letter.Body)
+	for _, target := range []string{"/api/rules/R", "/api/dead-letters", "/api/dead-letters/1"} {
+		for who, headers := range map[string][]string{"operator": operatorOf(a), "another": nil} {
+			res := ask(a, "GET", target, "", headers...)
+			body := bodyOf(t, res)
+			seen := strings.Contains(body, "s3cret") || strings.Contains(body, encoded)
+			if res.StatusCode != 200 || seen != (who == "operator") {
+				t.Errorf("%s sees %s: %s %s", who, target, res.Status, body)
+			}
+		}
 	}
 }

@@ -19,7 +19,8 @@ func (a *API) servePresence(w http.ResponseWriter, r *http.Request) {
 		Online      map[string]Presence `json:"online"`
 		Connections int                 `json:"connections"`
 		LastSeq     uint64              `json:"lastSeq"`
-	}{a.cfg.Sight.Online(), len(connections), a.cfg.Sight.LastSeq()})
+		DeadLetters int                 `json:"deadLetters"`
+	}{a.cfg.Sight.Online(), len(connections), a.cfg.Sight.LastSeq(), a.cfg.Sight.DeadLetterCount()})
 }
 
 func (a *API) serveRules(w http.ResponseWriter, _ *http.Request) {

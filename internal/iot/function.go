@@ -1,6 +1,7 @@
 package iot
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -49,6 +50,35 @@ type AsyncInvocation struct {
 	ClientContext string `json:"clientContext,omitempty"`
 	Trace         string `json:"trace,omitempty"` // X-Ray trace header; "" has one made of the entry
 	Event         []byte `json:"event"`           // JSON, kept byte for byte
+	// Task is the rule's action that asked for it, nil outside rules; its message has
+	// no payload when that is the event.
+	Task *Task `json:"task,omitempty"`
+}
+
+// ForRule makes i the invocation of a rule's action.
+func (i *AsyncInvocation) ForRule(t Task) {
+	i.Rule, i.Topic, i.ClientID = t.Rule, t.Message.Topic, t.Message.Origin.ClientID
+	if bytes.Equal(t.Message.Payload, i.Event) {
+		m := *t.Message
+		m.Payload = nil
+		t.Message = &m
+	}
+	i.Task = &t
+}
+
+// RuleTask is the rule's action that asked for the invocation, with its message as
+// it came; nil when there was none.
+func (i *AsyncInvocation) RuleTask() *Task {
+	if i.Task == nil || i.Task.Message == nil {
+		return nil
+	}
+	t := *i.Task
+	if t.Message.Payload == nil {
+		m := *t.Message
+		m.Payload = i.Event
+		t.Message = &m
+	}
+	return &t
 }
 
 // Enqueue returns the effect that records the invocation. Each function has an

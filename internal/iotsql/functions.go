@@ -14,7 +14,9 @@ type function struct {
 	calls    bool   // out of the process
 	rescues  bool   // from a call out that fails in the first argument
 	// eval gets as many arguments as min and max allow. It must not keep args.
-	eval func(st *state, args []value) value
+	eval evaluator
+	// preparation is of functions with a pattern: they have an eval for each call.
+	preparation *preparation
 }
 
 // unlimited is the max of functions that take any number of arguments.
@@ -24,7 +26,7 @@ const unlimited = -1
 func functionTables() [][]function {
 	return [][]function{
 		contextFunctions(), numericFunctions(), doubleFunctions(), textFunctions(), hashFunctions(),
-		encodingFunctions(), collectionFunctions(), externalFunctions(),
+		encodingFunctions(), collectionFunctions(), regexpFunctions(), timeFunctions(), externalFunctions(),
 	}
 }
 
@@ -41,14 +43,9 @@ func lookup(name string) (function, bool) {
 	return function{}, false
 }
 
-// refusedFunctions are AWS's functions that are refused here: some that call out of
-// the process, and those that need Java's regular expressions or its time patterns.
+// refusedFunctions are AWS's functions that are refused here.
 func refusedFunctions() []string {
-	return []string{
-		"get_thing_shadow", "get_secret", "machinelearning_predict",
-		"regexp_matches", "regexp_replace", "regexp_substr",
-		"parse_time", "time_to_epoch",
-	}
+	return []string{"get_thing_shadow", "get_secret", "machinelearning_predict"}
 }
 
 // unsupported reports whether AWS has a function of that name, in any case, that is

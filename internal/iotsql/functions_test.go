@@ -270,7 +270,7 @@ func TestFunctionTables(t *testing.T) {
 	seen := map[string]bool{}
 	for _, table := range functionTables() {
 		for _, f := range table {
-			if f.name != strings.ToLower(f.name) || seen[f.name] || unsupported(f.name) || f.eval == nil {
+			if f.name != strings.ToLower(f.name) || seen[f.name] || unsupported(f.name) || (f.eval == nil) == (f.preparation == nil) {
 				t.Errorf("%s is in the tables wrongly", f.name)
 			}
 			seen[f.name] = true

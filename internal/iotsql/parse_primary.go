@@ -173,6 +173,9 @@ func (p *parser) call() node {
 	}
 	p.checkExternal(n, name.at)
 	p.checkFixed(n)
+	if fn.preparation != nil && p.err == nil {
+		p.prepare(n)
+	}
 	return n
 }
 

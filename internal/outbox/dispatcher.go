@@ -1,24 +1,31 @@
 // Package outbox performs committed work outside the process: it reads the entries
 // of the outbox, lane by lane, and hands each to the performer of its kind, with
-// retries, until it is done or ends in the dead-letter.
+// retries, until it is done or ends in the dead-letter. [DeadLetters] is what
+// operators do with what ended there.
 //
 // It keeps nothing and knows nothing of what entries say: they are the store's, and
-// their meaning is their performer's. Lanes are performed concurrently, the entries
-// of a lane in order, each at least once. An entry that waits for its next attempt
-// holds up its lane and nothing else.
+// their meaning is their performer's. Each entry is performed at least once, the
+// entries of one action and key in order. What an action may do at once, and how
+// often a second, is bounded for each action by itself, so that one that hangs or
+// whose target is down delays no other.
+//
+// A lane is an ordered queue of many keys. It is served in turns of at most 64
+// entries or a second, by one goroutine. An entry that waits for its next attempt
+// parks its key: entries of other keys go past it, until eight keys of the lane are
+// parked; then the lane waits, as it does when the target is down. A lane that waits
+// costs a timer and no goroutine; one that is empty costs nothing.
 package outbox
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
 )
@@ -31,7 +38,9 @@ type Store interface {
 	OutboxPeek(lane iot.OutboxLane, after uint64, n int) ([]iot.OutboxEntry, error)
 	// OutboxDone forgets a lane's entries up to an ID.
 	OutboxDone(lane iot.OutboxLane, upTo uint64) error
-	// OutboxDead moves an entry to the dead-letter.
+	// OutboxDrop forgets one entry, wherever it stands in its lane.
+	OutboxDrop(iot.OutboxEntry) error
+	// OutboxDead moves an entry, wherever it stands, to the dead-letter.
 	OutboxDead(iot.OutboxEntry, iot.DeadLetter) error
 }
 
@@ -46,255 +55,259 @@ type Performer func(ctx context.Context, e iot.OutboxEntry) error
 // end the entry in the dead-letter.
 type Retry func(e iot.OutboxEntry) func(err error) (pause time.Duration, again bool)
 
-// Config is what a Dispatcher needs. Zero values mean the defaults.
+// Bury says what becomes of an entry that failed for good: the letter, whose outbox,
+// key and body are the entry's own, and effects, such as a rule's error action.
+type Bury func(e iot.OutboxEntry, attempts int, err error) (iot.DeadLetter, []iot.Effect)
+
+// Limit bounds what is done for one action.
+type Limit struct {
+	Concurrency int     // entries that are performed at once; 0: Config.Concurrency
+	Rate        float64 // attempts a second, a tenth of them at once; 0: without bound
+}
+
+// Attempt is one call of a performer.
+type Attempt struct {
+	Number int           // from 1, since the start of the process
+	Took   time.Duration // without the wait for its turn
+	Err    error         // nil: the entry is done
+	Last   bool          // the entry is done, or has failed for good
+	Pause  time.Duration // until the next attempt; 0 after the last
+}
+
+// Config is what a Dispatcher needs. Zero values mean the defaults. Maps are by the
+// kind of outbox action: what its name has before a slash, if there is one.
 type Config struct {
-	Store Store
-	// Performers are by the kind of outbox action: what its name has before a
-	// slash, if there is one.
+	Store      Store
 	Performers map[string]Performer
-	// Retries are by kind too; a kind without one follows Attempts and Backoff.
-	Retries map[string]Retry
-	// Attempts is how often an entry is tried before it ends in the dead-letter
-	// (default 3).
-	Attempts int
-	// Backoff is the wait after the first failure; it doubles up to a minute, with
-	// jitter (default 1 s).
-	Backoff time.Duration
+	// Limits are those of each action of a kind, not of the kind as a whole.
+	Limits map[string]Limit
 	// Concurrency bounds the entries of one action that are performed at once
 	// (default 32), so that an action that hangs holds up no other.
 	Concurrency int
-	Log         *slog.Logger
-	Metrics     prometheus.Registerer
+
+	// Retries are how kinds retry that have a way of their own. Entries of
+	// [iot.LambdaOutbox] without one are tried Attempts times (default 3); those of
+	// any other kind until they are MaxAge old (default 24 h), at least once.
+	Retries  map[string]Retry
+	Attempts int
+	MaxAge   time.Duration
+	// Backoff is the wait after the first failure; it doubles up to a minute, with
+	// jitter (default 1 s).
+	Backoff time.Duration
+
+	// Bury says what becomes of the entries of kinds that tell more than the reason.
+	// Apply, needed with it, makes effects durable: when it does not, the entry stays
+	// and is tried again.
+	Bury  map[string]Bury
+	Apply func(ctx context.Context, effects ...iot.Effect) error
+	// Observe is told each attempt; nil: nobody is. It must not block.
+	Observe func(iot.OutboxEntry, Attempt)
+
+	Log     *slog.Logger
+	Metrics prometheus.Registerer
 }
 
-// page is how many entries of a lane are read at once.
-const page = 64
-
-// Dispatcher performs outbox entries: lanes concurrently, the entries of a lane
-// in order, each at least once or into the dead-letter.
-type Dispatcher struct {
-	cfg   Config
-	ended *prometheus.CounterVec
-	wake  chan struct{}
-
-	mu      sync.Mutex
-	ready   []iot.OutboxLane
-	active  map[iot.OutboxLane]bool // whether the lane was woken again while it ran
-	actions map[string]*share       // of the active lanes
-}
-
-// share is what the lanes of one action have in common.
-type share struct {
-	lanes int           // that are active; guarded by Dispatcher.mu
-	slots chan struct{} // one for each entry that is performed
-}
-
-// New validates the configuration; Run starts the work.
-func New(cfg Config) (*Dispatcher, error) {
-	if cfg.Attempts == 0 {
-		cfg.Attempts = 3
+func (cfg Config) withDefaults() (Config, error) {
+	if cfg.Store == nil {
+		return cfg, fmt.Errorf("outbox: no store: %w", iot.ErrInvalid)
 	}
-	if cfg.Backoff == 0 {
-		cfg.Backoff = time.Second
+	if len(cfg.Bury) > 0 && cfg.Apply == nil {
+		return cfg, fmt.Errorf("outbox: Bury needs Apply: %w", iot.ErrInvalid)
+	}
+	for kind, l := range cfg.Limits {
+		if l.Concurrency < 0 || l.Rate < 0 {
+			return cfg, fmt.Errorf("outbox: the limits of %s are negative: %w", kind, iot.ErrInvalid)
+		}
 	}
 	if cfg.Concurrency == 0 {
 		cfg.Concurrency = 32
 	}
+	if cfg.Attempts == 0 {
+		cfg.Attempts = 3
+	}
+	if cfg.MaxAge == 0 {
+		cfg.MaxAge = 24 * time.Hour
+	}
+	if cfg.Backoff == 0 {
+		cfg.Backoff = time.Second
+	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	d := &Dispatcher{
-		cfg:     cfg,
-		wake:    make(chan struct{}, 1),
-		active:  make(map[iot.OutboxLane]bool),
-		actions: make(map[string]*share),
-		ended: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "fieldline_outbox_entries_total", Help: "Outbox entries that ended, by action and result (done, dead).",
-		}, []string{"action", "result"}),
+	return cfg, nil
+}
+
+// Dispatcher performs outbox entries: lanes concurrently, the entries of a key in
+// order, each at least once or into the dead-letter. It is safe for concurrent use.
+type Dispatcher struct {
+	cfg     Config
+	metrics *metrics
+
+	mu      sync.Mutex
+	actions map[string]*action // those with lanes, or with a limiter that remembers
+	begin   func(*lane)        // starts a turn; nil unless Run runs
+}
+
+// action is what the lanes of one action have in common; guarded by Dispatcher.mu.
+type action struct {
+	name        string
+	kind        string
+	concurrency int
+	limiter     *rate.Limiter // nil: without bound; safe for concurrent use
+
+	lanes map[uint8]*lane // by shard; those that are not empty
+	ready []*lane         // that want a turn, in order
+	turns int             // under way
+}
+
+// New validates the configuration; Run starts the work.
+func New(cfg Config) (*Dispatcher, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
 	}
-	if cfg.Metrics != nil {
-		return d, cfg.Metrics.Register(d.ended)
-	}
-	return d, nil
+	d := &Dispatcher{cfg: cfg, actions: make(map[string]*action)}
+	d.metrics, err = newMetrics(cfg.Metrics, d)
+	return d, err
 }
 
 // Wake says that a lane has a new entry. It never blocks.
-func (d *Dispatcher) Wake(lane iot.OutboxLane) {
+func (d *Dispatcher) Wake(name iot.OutboxLane) {
 	d.mu.Lock()
-	if _, running := d.active[lane]; running {
-		d.active[lane] = true
-	} else {
-		d.active[lane] = false
-		d.ready = append(d.ready, lane)
-		of := d.actions[lane.Action]
-		if of == nil {
-			of = &share{slots: make(chan struct{}, d.cfg.Concurrency)}
-			d.actions[lane.Action] = of
-		}
-		of.lanes++
+	defer d.mu.Unlock()
+	a := d.action(name.Action)
+	l := a.lanes[name.Shard]
+	switch {
+	case l == nil:
+		l = &lane{of: a, name: name, since: time.Now()}
+		a.lanes[name.Shard] = l
+		d.queue(l)
+	case l.state == running:
+		l.woken = true
+	case l.state == waiting && !l.full: // the entry's key may not be parked
+		l.timer.Stop()
+		d.queue(l)
 	}
-	d.mu.Unlock()
-	select {
-	case d.wake <- struct{}{}:
-	default:
+}
+
+// action returns the action of a name.
+func (d *Dispatcher) action(name string) *action {
+	a := d.actions[name]
+	if a == nil {
+		a = &action{name: name, kind: kindOf(name), concurrency: d.cfg.Concurrency, lanes: make(map[uint8]*lane)}
+		limit := d.cfg.Limits[a.kind]
+		if limit.Concurrency > 0 {
+			a.concurrency = limit.Concurrency
+		}
+		if limit.Rate > 0 {
+			a.limiter = rate.NewLimiter(rate.Limit(limit.Rate), max(1, int(limit.Rate/10)))
+		}
+		d.actions[name] = a
+	}
+	return a
+}
+
+// queue has a lane wait for its turn.
+func (d *Dispatcher) queue(l *lane) {
+	l.state, l.woken = ready, false
+	l.of.ready = append(l.of.ready, l)
+	d.fill(l.of)
+}
+
+// fill begins turns of an action up to its bound.
+func (d *Dispatcher) fill(a *action) {
+	for d.begin != nil && a.turns < a.concurrency && len(a.ready) > 0 {
+		l := a.ready[0]
+		a.ready[0] = nil
+		a.ready = a.ready[1:]
+		l.state = running
+		a.turns++
+		d.begin(l)
+	}
+}
+
+// due has a lane that waited for an attempt be served.
+func (d *Dispatcher) due(l *lane) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if l.state == waiting {
+		d.queue(l)
 	}
 }
 
 // Run performs entries until ctx is done, and then waits for those under way.
-// What is left stays in the outbox for the next start.
+// What is left stays in the outbox for the next start. It is called once.
 func (d *Dispatcher) Run(ctx context.Context) error {
-	for _, lane := range d.cfg.Store.OutboxLanes() {
-		d.Wake(lane)
-	}
-	var lanes sync.WaitGroup
-	defer lanes.Wait()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-d.wake:
-		}
-		d.mu.Lock()
-		ready := d.ready
-		d.ready = nil
-		d.mu.Unlock()
-		for _, lane := range ready {
-			lanes.Go(func() { d.serve(ctx, lane) })
-		}
-	}
-}
-
-// serve performs a lane's entries until it is empty.
-func (d *Dispatcher) serve(ctx context.Context, lane iot.OutboxLane) {
-	var cursor uint64
-	for ctx.Err() == nil {
-		entries, err := d.cfg.Store.OutboxPeek(lane, cursor, page)
-		if err == nil && len(entries) == 0 {
-			if d.rest(lane) {
-				return
-			}
-			continue
-		}
-		for _, e := range entries {
-			if err = d.finish(ctx, e); err != nil {
-				break // the entry stays
-			}
-			cursor = e.ID
-		}
-		err = errors.Join(err, d.cfg.Store.OutboxDone(lane, cursor))
-		if err != nil && ctx.Err() == nil {
-			d.cfg.Log.Error("outbox not served, will be tried again", "action", lane.Action, "err", err)
-			d.wait(ctx, d.cfg.Backoff)
-		}
-	}
-}
-
-// wait waits, or reports false because ctx ended first.
-func (d *Dispatcher) wait(ctx context.Context, pause time.Duration) bool {
-	select {
-	case <-time.After(pause):
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-// rest ends a lane's service unless it was woken meanwhile.
-func (d *Dispatcher) rest(lane iot.OutboxLane) (ended bool) {
+	var turns sync.WaitGroup
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.active[lane] {
-		d.active[lane] = false
-		return false
+	d.begin = func(l *lane) { turns.Go(func() { d.turn(ctx, l) }) }
+	for _, a := range d.actions {
+		d.fill(a)
 	}
-	delete(d.active, lane)
-	if of := d.actions[lane.Action]; of.lanes > 1 {
-		of.lanes--
-	} else {
-		delete(d.actions, lane.Action)
-	}
-	return true
-}
-
-// finish tries an entry until it is done or dead. Its error says why it is
-// neither: ctx ended, or the dead-letter could not be written.
-func (d *Dispatcher) finish(ctx context.Context, e iot.OutboxEntry) error {
-	retry := d.retry
-	if own := d.cfg.Retries[kindOf(e)]; own != nil {
-		retry = own
-	}
-	failed := retry(e)
-	for attempt := 1; ; attempt++ {
-		err := d.perform(ctx, e)
-		if err == nil {
-			d.ended.WithLabelValues(kindOf(e), "done").Inc()
-			return nil
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		pause, again := failed(err)
-		if final(err) || !again {
-			return d.bury(e, attempt, err)
-		}
-		d.cfg.Log.Warn("outbox entry failed, will be tried again", "action", e.Lane.Action, "key", e.Key, "attempt", attempt, "err", err)
-		if !d.wait(ctx, pause) {
-			return ctx.Err()
-		}
-	}
-}
-
-// perform makes one attempt. An entry that waits for its next one takes no slot.
-func (d *Dispatcher) perform(ctx context.Context, e iot.OutboxEntry) error {
-	d.mu.Lock()
-	slots := d.actions[e.Lane.Action].slots // its lane is active
 	d.mu.Unlock()
-	select {
-	case slots <- struct{}{}:
-		defer func() { <-slots }()
-	case <-ctx.Done():
-		return ctx.Err()
+	for _, name := range d.cfg.Store.OutboxLanes() {
+		d.Wake(name)
 	}
-	perform := d.cfg.Performers[kindOf(e)]
-	if perform == nil {
-		return fmt.Errorf("outbox action %q: %w", e.Lane.Action, iot.ErrUnsupported)
+	<-ctx.Done()
+	d.mu.Lock()
+	d.begin = nil
+	for _, a := range d.actions {
+		for _, l := range a.lanes {
+			if l.state == waiting {
+				l.timer.Stop()
+			}
+		}
 	}
-	return perform(ctx, e)
-}
-
-// kindOf is the kind of an entry's action.
-func kindOf(e iot.OutboxEntry) string {
-	kind, _, _ := strings.Cut(e.Lane.Action, "/")
-	return kind
-}
-
-func (d *Dispatcher) bury(e iot.OutboxEntry, attempts int, err error) error {
-	reason := fmt.Sprintf("after %d attempts: %v", attempts, err)
-	d.cfg.Log.Error("outbox entry ends in the dead-letter", "action", e.Lane.Action, "key", e.Key, "reason", reason)
-	letter := iot.DeadLetter{Reason: reason, Action: e.Lane.Action + " " + e.Key, Body: e.Body}
-	if err := d.cfg.Store.OutboxDead(e, letter); err != nil {
-		return fmt.Errorf("writing the dead-letter: %w", err)
-	}
-	d.ended.WithLabelValues(kindOf(e), "dead").Inc()
+	d.mu.Unlock()
+	turns.Wait()
 	return nil
 }
 
-// retry is the [Retry] of kinds without one: the wait doubles, up to a minute, and
-// is spread by half so that entries that failed together do not return together.
-func (d *Dispatcher) retry(iot.OutboxEntry) func(error) (time.Duration, bool) {
-	attempts := 0
-	return func(error) (time.Duration, bool) {
-		wait := min(d.cfg.Backoff<<attempts, time.Minute)
-		attempts++
-		return wait/2 + rand.N(wait/2+1), attempts < d.cfg.Attempts
+// turn serves a lane and decides when it is served again.
+func (d *Dispatcher) turn(ctx context.Context, l *lane) {
+	t := turn{d: d, lane: l, ends: time.Now().Add(turnTime), left: page}
+	next := t.serve(ctx)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	a := l.of
+	a.turns--
+	l.since, l.full = t.oldest(), len(l.parked) >= maxParked
+	switch {
+	case ctx.Err() != nil: // the entries stay
+	case next == now, l.woken && !l.full:
+		d.queue(l)
+	case next == never:
+		delete(a.lanes, l.name.Shard)
+		d.forget(a)
+	default:
+		l.state, l.woken = waiting, false
+		l.timer = time.AfterFunc(next, func() { d.due(l) })
 	}
+	d.fill(a)
 }
 
-func final(err error) bool {
-	for _, kind := range []error{iot.ErrNotFound, iot.ErrInvalid, iot.ErrDenied, iot.ErrUnsupported} {
-		if errors.Is(err, kind) {
-			return true
+// forget drops an action without lanes, as soon as its limiter has nothing left to
+// remember.
+func (d *Dispatcher) forget(a *action) {
+	if len(a.lanes) > 0 || d.actions[a.name] != a {
+		return
+	}
+	if a.limiter != nil {
+		if missing := float64(a.limiter.Burst()) - a.limiter.Tokens(); missing > 0 {
+			pause := time.Duration(missing / float64(a.limiter.Limit()) * float64(time.Second))
+			time.AfterFunc(pause+time.Millisecond, func() {
+				d.mu.Lock()
+				defer d.mu.Unlock()
+				d.forget(a)
+			})
+			return
 		}
 	}
-	return false
+	delete(d.actions, a.name)
+}
+
+// kindOf is the kind of an action.
+func kindOf(action string) string {
+	kind, _, _ := strings.Cut(action, "/")
+	return kind
 }

@@ -21,6 +21,8 @@ type fakeOutbox struct {
 	entries map[iot.OutboxLane][]iot.OutboxEntry
 	lastID  uint64
 	dead    []string
+
+	failDead int // how many times OutboxDead fails
 }
 
 func (o *fakeOutbox) add(action, key string, n int) iot.OutboxLane {
@@ -32,7 +34,7 @@ func (o *fakeOutbox) add(action, key string, n int) iot.OutboxLane {
 	lane := iot.LaneOf(action, key)
 	for range n {
 		o.lastID++
-		o.entries[lane] = append(o.entries[lane], iot.OutboxEntry{Lane: lane, ID: o.lastID, Key: key})
+		o.entries[lane] = append(o.entries[lane], iot.OutboxEntry{Lane: lane, ID: o.lastID, Key: key, Enqueued: time.Now()})
 	}
 	return lane
 }
@@ -68,10 +70,29 @@ func (o *fakeOutbox) OutboxDone(lane iot.OutboxLane, upTo uint64) error {
 	return nil
 }
 
+func (o *fakeOutbox) OutboxDrop(e iot.OutboxEntry) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.remove(e)
+}
+
 func (o *fakeOutbox) OutboxDead(e iot.OutboxEntry, d iot.DeadLetter) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.failDead > 0 {
+		o.failDead--
+		return iot.ErrNoSpace
+	}
 	o.dead = append(o.dead, fmt.Sprintf("%s %d %s", e.Key, e.ID, d.Reason))
+	return o.remove(e)
+}
+
+func (o *fakeOutbox) remove(e iot.OutboxEntry) error {
+	n := len(o.entries[e.Lane])
+	o.entries[e.Lane] = slices.DeleteFunc(o.entries[e.Lane], func(other iot.OutboxEntry) bool { return other.ID == e.ID })
+	if len(o.entries[e.Lane]) == n {
+		return iot.ErrNotFound
+	}
 	return nil
 }
 
@@ -89,19 +110,25 @@ func (o *fakeOutbox) left() int {
 func dispatch(t *testing.T, o *fakeOutbox, perform Performer, do func(d *Dispatcher)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		d, err := New(Config{Store: o, Performers: map[string]Performer{"lambda": perform}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan error)
-		go func() { ended <- d.Run(ctx) }()
-		do(d)
-		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("Run = %v", err)
-		}
+		withDispatcher(t, Config{Store: o, Performers: map[string]Performer{"lambda": perform}}, do)
 	})
+}
+
+// withDispatcher runs a dispatcher while do runs, in a bubble.
+func withDispatcher(t *testing.T, cfg Config, do func(d *Dispatcher)) {
+	t.Helper()
+	d, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- d.Run(ctx) }()
+	do(d)
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("Run = %v", err)
+	}
 }
 
 func TestDispatcherKeepsTheOrderOfALane(t *testing.T) {
@@ -260,5 +287,58 @@ func TestSlowLaneDelaysNoOther(t *testing.T) {
 	}, func(*Dispatcher) { synctest.Wait() })
 	if !done {
 		t.Error("the fast lane waited")
+	}
+}
+
+func TestEntryThatComesDuringATurnIsPerformed(t *testing.T) {
+	o := &fakeOutbox{}
+	var d *Dispatcher
+	perform := func(_ context.Context, e iot.OutboxEntry) error {
+		time.Sleep(time.Millisecond)
+		if e.ID < 5 {
+			d.Wake(o.add("lambda", "k", 1))
+		}
+		return nil
+	}
+	dispatch(t, o, perform, func(own *Dispatcher) {
+		d = own
+		d.Wake(o.add("lambda", "k", 1))
+		time.Sleep(time.Second)
+	})
+	if o.left() != 0 || o.lastID != 5 {
+		t.Errorf("%d of %d entries left", o.left(), o.lastID)
+	}
+}
+
+func TestLongLaneLetsOthersOfItsActionPass(t *testing.T) {
+	for _, parkedFirst := range []bool{false, true} {
+		t.Run(fmt.Sprintf("parked=%t", parkedFirst), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o := &fakeOutbox{}
+				var before, n int
+				var d *Dispatcher
+				cfg := Config{Store: o, Concurrency: 1, Performers: map[string]Performer{"sqs": func(_ context.Context, e iot.OutboxEntry) error {
+					n++
+					if n == 1 && parkedFirst {
+						return errDown
+					}
+					if n == 2 {
+						d.Wake(o.add("sqs/r/0", "other", 1))
+					}
+					if e.Key == "other" {
+						before = n
+					}
+					return nil
+				}}}
+				withDispatcher(t, cfg, func(own *Dispatcher) {
+					d = own
+					d.Wake(o.add("sqs/r/0", "long", 1000))
+					time.Sleep(time.Minute)
+				})
+				if o.left() != 0 || before > page+2 {
+					t.Errorf("the other lane came after %d entries of %d", before, n)
+				}
+			})
+		})
 	}
 }

@@ -1,10 +1,12 @@
 package rule
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
 )
@@ -17,8 +19,8 @@ func (e *Engine) Bury(entry iot.OutboxEntry, attempts int, err error) (iot.DeadL
 		Reason: fmt.Sprintf("after %d attempts: %s", attempts, f.reason()), Action: entry.Lane.Action,
 		Body: entry.Body, Outbox: entry.Lane.Action, Key: entry.Key,
 	}
-	task, invalid := iot.ParseTask(entry.Body)
-	if invalid != nil {
+	task := taskOf(entry)
+	if task == nil {
 		return letter, nil
 	}
 	letter.Rule, letter.Action = task.Rule, task.Action+" "+task.Target
@@ -33,6 +35,22 @@ func (e *Engine) Bury(entry iot.OutboxEntry, attempts int, err error) (iot.DeadL
 	f.action, f.target, f.number = task.Action, task.Target, task.Number
 	r.failed(f)
 	return letter, r.onError(nil, []failure{f})
+}
+
+// taskOf returns the rule's action that recorded an outbox entry; nil when none did.
+func taskOf(entry iot.OutboxEntry) *iot.Task {
+	if strings.HasPrefix(entry.Lane.Action, iot.LambdaOutbox+"/") {
+		var invocation iot.AsyncInvocation
+		if json.Unmarshal(entry.Body, &invocation) != nil {
+			return nil
+		}
+		return invocation.RuleTask()
+	}
+	task, err := iot.ParseTask(entry.Body)
+	if err != nil {
+		return nil
+	}
+	return task
 }
 
 // Again returns the effects of trying once more what a dead letter says was

@@ -57,3 +57,30 @@ func TestLastFailureGoesToTheErrorAction(t *testing.T) {
 		t.Errorf("of what is no task: %+v", letter)
 	}
 }
+
+func TestInvocationThatFailsGoesToTheErrorAction(t *testing.T) {
+	for _, sql := range []string{"SELECT * FROM 'in/+'", "SELECT a FROM 'in/+'"} {
+		e := newEngine(t, functions{}, nil)
+		errorAction := anAction("republish", `{"topic":"errors"}`)
+		if err := e.Create(iot.Rule{Name: "R", SQL: sql, Actions: []iot.Action{lambdaTo("Mine")}, ErrorAction: &errorAction}); err != nil {
+			t.Fatal(err)
+		}
+		lines := look(t, e, iot.TraceFilter{})
+		recorded := e.Evaluate(nil, message("in/7", `{"a":1,"b":2}`))[0].(*iot.Enqueue)
+		entry := iot.OutboxEntry{Lane: iot.LaneOf(recorded.Action, recorded.Key), Key: recorded.Key, Body: recorded.Body}
+		letter, effects := e.Bury(entry, 3, errors.New("it threw"))
+		if letter.Rule != "R" || letter.Topic != "in/7" || letter.Origin != "MyDevice001" || letter.Outbox != "lambda/Mine" {
+			t.Errorf("letter %+v", letter)
+		}
+		document := string(effects[0].(*iot.Republish).Message.Payload)
+		for _, part := range []string{`"failedAction":"LambdaAction"`, `function:Mine"`, "it threw", `"base64OriginalPayload":"eyJhIjoxLCJiIjoyfQ=="`} {
+			if !strings.Contains(document, part) {
+				t.Errorf("%s says nothing of %s", document, part)
+			}
+		}
+		e.Attempted(entry, iot.ActionDead, 3, 0, errors.New("it threw"))
+		if m, a := (<-lines).Message, (<-lines).Action; a == nil || a.Trace != m.ID || a.Action != "LambdaAction" || a.State != iot.ActionDead {
+			t.Errorf("traced as %+v", a)
+		}
+	}
+}

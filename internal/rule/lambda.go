@@ -79,9 +79,10 @@ func (a *lambdaAction) apply(dst []iot.Effect, r *run) ([]iot.Effect, error) {
 	if !json.Valid(r.output) {
 		return dst, fmt.Errorf("the rule's output is not JSON, which %s needs (encode(*, 'base64') makes it so): %w", function, iot.ErrInvalid)
 	}
-	later := iot.AsyncInvocation{
-		Function: function, Rule: r.rule.rule.Name, Topic: r.message.Topic, ClientID: r.message.Origin.ClientID, Event: r.output,
-	}
+	later := iot.AsyncInvocation{Function: function, Event: r.output}
+	later.ForRule(iot.Task{
+		Rule: r.rule.rule.Name, Action: a.name(), Target: a.arn, Trace: r.traceID(), Error: r.failing, Message: r.message,
+	})
 	entry, err := later.Enqueue(r.sender())
 	if err != nil {
 		return dst, err

@@ -241,8 +241,8 @@ func (e *Engine) Attempted(entry iot.OutboxEntry, state string, attempt int, too
 	if len(listeners) == 0 {
 		return
 	}
-	task, invalid := iot.ParseTask(entry.Body)
-	if invalid != nil || task.Action == statementAction { // a rule evaluated later has a trace of its own
+	task := taskOf(entry)
+	if task == nil || task.Action == statementAction { // a rule evaluated later has a trace of its own
 		return
 	}
 	trace := iot.ActionTrace{

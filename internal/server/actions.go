@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"time"
 
@@ -69,13 +70,22 @@ func (s *Server) buildTargets() error {
 	s.destinations, err = target.NewDestinations(target.DestinationsConfig{
 		Records: s.store.Section("destinations"), Account: s.cfg.Account, Web: web,
 		Enqueue:   func(ctx context.Context, e *iot.Enqueue) error { return s.ingest.Apply(ctx, e) },
-		EnableURL: "http://" + s.addresses.Control + "/confirmdestination/", Log: s.log,
+		EnableURL: "http://" + s.controlHost() + "/confirmdestination/", Log: s.log,
 	})
 	if err != nil {
 		return err
 	}
 	s.posts, err = target.NewHTTP(target.HTTPConfig{Web: web, Confirmed: s.destinations.Confirmed})
 	return err
+}
+
+// controlHost is the control API's address as others reach it.
+func (s *Server) controlHost() string {
+	host, port, err := net.SplitHostPort(s.addresses.Control)
+	if ip := net.ParseIP(host); err == nil && ip != nil && ip.IsUnspecified() {
+		return net.JoinHostPort(s.cfg.Hostnames[0], port)
+	}
+	return s.addresses.Control
 }
 
 // performers returns what performs each kind of outbox entry.
@@ -88,14 +98,4 @@ func (s *Server) performers() map[string]outbox.Performer {
 		all[kind] = perform
 	}
 	return all
-}
-
-// buildOutbox builds what performs the outbox.
-func (s *Server) buildOutbox() (err error) {
-	s.dispatcher, err = outbox.New(outbox.Config{
-		Store: s.store, Performers: s.performers(),
-		Retries: map[string]outbox.Retry{iot.LambdaOutbox: s.functions.Retry, target.ConfirmOutbox: s.destinations.Retry},
-		Log:     s.log, Metrics: s.metrics,
-	})
-	return err
 }

@@ -53,6 +53,9 @@ type Config struct {
 	Limits    broker.Limits
 	Actions   Actions
 	Retention time.Duration // how long history is kept; 0 is for ever
+	// OutboxLimit bounds what waits for one action outside the process, in bytes: at
+	// the limit, messages that need the action are refused. 0 is 256 MiB.
+	OutboxLimit int64
 
 	Version string
 	Log     *slog.Logger // nil discards
@@ -77,6 +80,7 @@ func DefaultConfig() Config {
 		RequestBurst:    5_000,
 		Account:         iot.Account{Region: "us-east-1", ID: "123456789012"},
 		Hostnames:       []string{"localhost"},
+		OutboxLimit:     256 << 20,
 	}
 }
 

@@ -85,7 +85,7 @@ func (s *Server) buildGateway(sockets *listeners) (err error) {
 	s.http, err = httpapi.New(httpapi.Config{
 		Listener: sockets.gateway, TLS: s.keeper.tls(), APIs: s.apis,
 		WebSocket: s.webSocket(), MQTT: s.mqttWebSocket(), IoTData: s.iotData(), Readings: readings{s.store}, Devices: s.store, Sight: sight{s}, Add: s.addDevice,
-		Rules: s.rules, Workbench: s.workbench.WithoutCalls(), Trace: s.rules.Trace,
+		Rules: s.rules, Workbench: s.workbench.WithoutCalls(), Trace: s.rules.Trace, DeadLetters: s.letters,
 		Session: s.session(), URL: s.GatewayURL(), Hosts: s.cfg.Hostnames, AllowOrigin: s.cfg.allowOrigin,
 		Authorize: s.gate.request, OpenLooking: s.access() == awsapi.GatewayOpen, Dashboard: web.Files(), Ready: s.store.Writable, Log: s.log,
 	})

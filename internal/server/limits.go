@@ -10,6 +10,10 @@ import (
 // of a request to the control API, which publishes too.
 const maxPayload = 1 << 20
 
+// outboxPayloads is how many times the largest payload an outbox must hold: an entry
+// has the message, and what its action makes of it, in an encoding of its own.
+const outboxPayloads = 4
+
 // limits are the broker's limits without zero fields.
 func (c *Config) limits() broker.Limits { return c.Limits.OrDefaults(c.AWSStrict) }
 
@@ -29,6 +33,8 @@ func (c *Config) validateLimits() error {
 		return fmt.Errorf("--session-bytes is %d, less than one message may have (--max-payload and --max-topic, %d bytes together)", l.SessionBytes, message)
 	case l.QueuedBytes < int64(l.QueueBytes):
 		return fmt.Errorf("--memory-limit is %d bytes, less than one connection may queue (--queue-bytes, %d)", l.QueuedBytes, l.QueueBytes)
+	case c.OutboxLimit < 0 || c.OutboxLimit > 0 && c.OutboxLimit < outboxPayloads*int64(l.Payload):
+		return fmt.Errorf("--outbox-max-bytes is %d, less than one message may need (%d times --max-payload, %d bytes)", c.OutboxLimit, outboxPayloads, outboxPayloads*int64(l.Payload))
 	}
 	return nil
 }

@@ -35,3 +35,24 @@ func TestLimitsSuitEachOther(t *testing.T) {
 		})
 	}
 }
+
+func TestOutboxHoldsAMessageAtLeast(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		limit int64
+		good  bool
+	}{
+		{"the default", 0, true},
+		{"room for a message", 4 * (128 << 10), true},
+		{"less than a message may need", 4*(128<<10) - 1, false},
+		{"a negative one", -1, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := DefaultConfig()
+			c.OutboxLimit = tt.limit
+			if err := c.Validate(); (err == nil) != tt.good || err != nil && !strings.Contains(err.Error(), "--outbox-max-bytes") {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}

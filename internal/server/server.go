@@ -72,6 +72,7 @@ type Server struct {
 	destinations *target.Destinations
 	posts        *target.HTTP
 	dispatcher   *outbox.Dispatcher
+	letters      *outbox.DeadLetters
 	taps         *taps
 	workbench    *workbench.Workbench
 	ingest       *ingest.Ingest
@@ -99,7 +100,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	var err error
-	s.store, err = store.Open(store.Config{Dir: filepath.Join(cfg.Data, "store"), FS: cfg.FS, Log: s.log, Metrics: s.metrics})
+	s.store, err = store.Open(store.Config{Dir: filepath.Join(cfg.Data, "store"), FS: cfg.FS, OutboxLimit: cfg.OutboxLimit, Log: s.log, Metrics: s.metrics})
 	if err != nil {
 		return nil, err
 	}

@@ -28,6 +28,7 @@ func (s sight) Online() map[string]httpapi.Presence {
 
 func (s sight) Connections() ([]iot.Connection, error) { return s.store.Connections() }
 func (s sight) LastSeq() uint64                        { return s.store.LastSeq() }
+func (s sight) DeadLetterCount() int                   { return s.store.DeadLetterCount() }
 
 func (s sight) Rules() []iot.RuleStatus { return s.rules.Statuses() }
 
@@ -39,7 +40,7 @@ func (s *Server) insight() awsapi.Insight {
 		Connections: s.store.Connections,
 		Rules:       s.rules.Statuses,
 		Logs:        s.functionLines,
-		DeadLetters: s.store.DeadLetters,
+		DeadLetters: s.letters,
 		Login:       func() (string, error) { return s.LoginURL(), nil },
 		Listen:      s.taps.Listen,
 		Trace:       s.rules.Trace,

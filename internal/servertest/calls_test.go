@@ -3,6 +3,7 @@ package servertest
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -127,6 +128,23 @@ func TestCallsStoreReadingsInTheSendersName(t *testing.T) {
 	}
 	if latest := s.Latest("d"); !strings.Contains(latest, `"n":2`) {
 		t.Errorf("the device's own reading: %s", latest)
+	}
+	if latest := s.Latest("victim"); strings.Contains(latest, `"n":1`) {
+		t.Errorf("another device's reading was stored: %s", latest)
+	}
+}
+
+// TestRetryingIsInTheSendersName: an operator who retries what a device was refused
+// lets it do no more than it may.
+func TestRetryingIsInTheSendersName(t *testing.T) {
+	s := Start(t)
+	config, _ := s.Device("d")
+	device := s.Connect("d", config, mqtt.V5)
+	device.Publish("sensor/data", `{"device_id":"victim","n":1}`)
+	s.Eventually("the dead letter", func() bool { return len(s.deadLetters()) == 1 })
+	err := s.TryControl("fieldline", "POST", fmt.Sprintf("/fieldline/dead-letters/%d/retry", s.deadLetters()[0].ID), nil, nil)
+	if err == nil || !strings.Contains(err.Error(), "not the publishing device") {
+		t.Errorf("retrying it: %v", err)
 	}
 	if latest := s.Latest("victim"); strings.Contains(latest, `"n":1`) {
 		t.Errorf("another device's reading was stored: %s", latest)

@@ -55,7 +55,7 @@ func TestRuleInvokesCodeThatReplacesTheBuiltIn(t *testing.T) {
 	device := s.Connect("d", config, mqtt.V311)
 	device.Publish("sensor/data", `{"device_id":"d","ts":1,"x":1}`)
 	s.Eventually("the dead-letter", func() bool { return len(s.deadLetters()) == 1 })
-	if letter := s.deadLetters()[0]; !strings.Contains(letter.Reason, "exit status 3") || !strings.HasPrefix(letter.Action, "lambda/ProcessIoTData") {
+	if letter := s.deadLetters()[0]; !strings.Contains(letter.Reason, "exit status 3") || !strings.HasPrefix(letter.Action, "LambdaAction ") || letter.Outbox != "lambda/ProcessIoTData" {
 		t.Errorf("dead letter %+v", letter)
 	}
 	if got := s.Latest("d"); got != "{}" {

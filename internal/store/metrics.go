@@ -2,6 +2,8 @@ package store
 
 import (
 	"fmt"
+	"iter"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -65,6 +67,9 @@ func (s *Store) gauges() []prometheus.Collector {
 		gauge("retained_messages", "Retained messages.", s.locked(func(q *sequencer) int64 { return int64(q.retained.count) })),
 		gauge("retained_bytes", "Bytes of retained messages as they are stored.", s.locked(func(q *sequencer) int64 { return q.retained.bytes })),
 		gauge("outbox_bytes", "Bytes of outbox entries that wait.", func() float64 { return float64(s.outbox.total()) }),
+		gauge("dead_letters", "Letters in the dead-letter.", s.locked(func(q *sequencer) int64 { return int64(len(q.deadLetters.kept)) })),
+		gauge("dead_letter_bytes", "Bytes of the dead-letter.", s.locked(func(q *sequencer) int64 { return q.deadLetters.bytes })),
+		newOutboxFigures(s.outbox),
 	}
 }
 
@@ -87,9 +92,64 @@ func (m *metrics) unregister() {
 
 // total returns the bytes that wait in the outbox, of all actions.
 func (o *outbox) total() (sum int64) {
-	o.bytes.Range(func(_, n any) bool {
-		sum += n.(interface{ Load() int64 }).Load()
-		return true
-	})
+	for h := range o.holdings() {
+		sum += h.bytes.Load()
+	}
 	return sum
+}
+
+// holdings returns what waits of each action, with its name.
+func (o *outbox) holdings() iter.Seq2[*holding, string] {
+	return func(yield func(*holding, string) bool) {
+		o.actions.Range(func(action, h any) bool { return yield(h.(*holding), action.(string)) })
+	}
+}
+
+// outboxFigures are what waits in the outbox by kind of action: what an action's
+// name has before a slash. Rules, of which there are many, are no labels.
+type outboxFigures struct {
+	outbox                  *outbox
+	entries, bytes, largest *prometheus.Desc
+}
+
+func newOutboxFigures(o *outbox) *outboxFigures {
+	desc := func(name, help string) *prometheus.Desc {
+		return prometheus.NewDesc("fieldline_outbox_"+name, help, []string{"kind"}, nil)
+	}
+	return &outboxFigures{
+		outbox:  o,
+		entries: desc("waiting_entries", "Outbox entries that wait, by kind of action."),
+		bytes:   desc("waiting_bytes", "Bytes of outbox entries that wait, by kind of action."),
+		largest: desc("fullest_bytes", "Bytes that wait in the fullest outbox of one action, by kind; at the limit, messages that need it are refused."),
+	}
+}
+
+// Describe implements [prometheus.Collector].
+func (f *outboxFigures) Describe(to chan<- *prometheus.Desc) {
+	to <- f.entries
+	to <- f.bytes
+	to <- f.largest
+}
+
+// Collect implements [prometheus.Collector].
+func (f *outboxFigures) Collect(to chan<- prometheus.Metric) {
+	type sum struct{ entries, bytes, largest int64 }
+	kinds := make(map[string]*sum)
+	for h, action := range f.outbox.holdings() {
+		kind, _, _ := strings.Cut(action, "/")
+		k := kinds[kind]
+		if k == nil {
+			k = new(sum)
+			kinds[kind] = k
+		}
+		n := h.bytes.Load()
+		k.entries += max(0, h.entries.Load())
+		k.bytes += n
+		k.largest = max(k.largest, n)
+	}
+	for kind, k := range kinds {
+		to <- prometheus.MustNewConstMetric(f.entries, prometheus.GaugeValue, float64(k.entries), kind)
+		to <- prometheus.MustNewConstMetric(f.bytes, prometheus.GaugeValue, float64(k.bytes), kind)
+		to <- prometheus.MustNewConstMetric(f.largest, prometheus.GaugeValue, float64(k.largest), kind)
+	}
 }

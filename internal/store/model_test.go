@@ -31,7 +31,7 @@ type model struct {
 }
 
 func TestAgainstAModel(t *testing.T) {
-	for seed := range uint64(4) {
+	for seed := range uint64(6) {
 		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
 			clock := &fixedClock{at: epoch}
 			cfg := testConfig(vfs.NewMem())
@@ -66,8 +66,10 @@ func (m *model) step() {
 		m.checkSince()
 	case n < 78:
 		m.checkLatest()
-	case n < 90:
+	case n < 86:
 		m.consume()
+	case n < 92:
+		m.takeOut()
 	case n < 94:
 		m.retain()
 	case n < 96:
@@ -210,6 +212,64 @@ func (m *model) consume() {
 	if m.outbox[lane] = m.outbox[lane][len(entries):]; len(m.outbox[lane]) == 0 {
 		delete(m.outbox, lane)
 	}
+	m.checkWaiting()
+}
+
+// takeOut removes an entry from anywhere in its lane, or puts it back at the end.
+func (m *model) takeOut() {
+	lanes := m.store.OutboxLanes()
+	if len(lanes) == 0 {
+		return
+	}
+	lane := lanes[m.random.IntN(len(lanes))]
+	entries, err := m.store.OutboxPeek(lane, 0, 1000)
+	if err != nil || len(entries) != len(m.outbox[lane]) {
+		m.t.Fatalf("%d entries in %v, want %d: %v", len(entries), lane, len(m.outbox[lane]), err)
+	}
+	i := m.random.IntN(len(entries))
+	e := entries[i]
+	m.note("take %d of %d out of %v", i, len(entries), lane)
+	m.outbox[lane] = slices.Delete(slices.Clone(m.outbox[lane]), i, i+1)
+	if len(m.outbox[lane]) == 0 {
+		delete(m.outbox, lane)
+	}
+	switch m.random.IntN(3) {
+	case 0:
+		err = m.store.OutboxDead(e, iot.DeadLetter{Reason: "at random"})
+	case 1:
+		err = m.store.OutboxDrop(e)
+	default:
+		if err = m.store.OutboxDead(e, iot.DeadLetter{Reason: "at random"}); err == nil {
+			_, err = m.store.RetryDeadLetter(m.store.sequencer.dead)
+			m.outbox[lane] = append(m.outbox[lane], e.Key+string(e.Body))
+		}
+	}
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.checkWaiting()
+}
+
+// checkWaiting compares what the outbox counts with what waits.
+func (m *model) checkWaiting() {
+	m.t.Helper()
+	var waiting tally
+	for _, bodies := range m.outbox {
+		for _, b := range bodies {
+			waiting = waiting.plus(tally{entrySize("", []byte(b)), 1})
+		}
+	}
+	var counted tally
+	for _, l := range m.store.outbox.lanes {
+		counted = counted.plus(l.waiting())
+	}
+	var held tally
+	for h := range m.store.outbox.holdings() {
+		held = held.plus(tally{h.bytes.Load(), h.entries.Load()})
+	}
+	if counted != waiting || held != waiting {
+		m.t.Fatalf("the outbox counts %+v in lanes and %+v in all, want %+v", counted, held, waiting)
+	}
 }
 
 // retain drops old history.
@@ -237,13 +297,5 @@ func (m *model) reopen() {
 	if got := m.store.LastSeq(); got != m.seq {
 		m.t.Fatalf("last seq %d after reopen, want %d", got, m.seq)
 	}
-	var waiting int64
-	for _, bodies := range m.outbox {
-		for _, b := range bodies {
-			waiting += entrySize("", []byte(b))
-		}
-	}
-	if got := m.store.outbox.total(); got != waiting {
-		m.t.Fatalf("the outbox counts %d bytes after reopen, want %d", got, waiting)
-	}
+	m.checkWaiting()
 }

@@ -2,7 +2,6 @@ package store
 
 import (
 	"cmp"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -50,6 +49,7 @@ func (s *Store) OutboxPeek(lane iot.OutboxLane, after uint64, n int) ([]iot.Outb
 	var entries []iot.OutboxEntry
 	err := s.engine.scan(outboxKey(lane, from+1), outboxKey(lane, l.visible+1), func(key, value []byte) (bool, error) {
 		e, err := decodeEntry(key, value)
+		e.Body = slices.Clone(e.Body)
 		entries = append(entries, e.OutboxEntry)
 		return len(entries) < n, err
 	})
@@ -70,7 +70,12 @@ func (s *Store) OutboxDone(lane iot.OutboxLane, upTo uint64) error {
 		return nil
 	}
 	b := s.engine.NewBatch()
-	settle, err := o.finish(b, lane, l, min(upTo, l.visible))
+	upTo = min(upTo, l.visible)
+	live, err := o.sum(outboxKey(lane, l.done+1), outboxKey(lane, upTo+1))
+	var settle func()
+	if err == nil {
+		settle, err = o.finish(b, lane, l, upTo, live)
+	}
 	if err == nil {
 		err = s.engine.apply(b, false)
 	}
@@ -81,45 +86,122 @@ func (s *Store) OutboxDone(lane iot.OutboxLane, upTo uint64) error {
 	return b.Close()
 }
 
-// finish adds to b what makes upTo the lane's last done id, and returns what to
-// do once b is applied.
-func (o *outbox) finish(b *pebble.Batch, lane iot.OutboxLane, l *outboxLane, upTo uint64) (settle func(), err error) {
-	end, err := o.bytesUpTo(lane, l, upTo)
+// OutboxDrop forgets one entry, wherever it stands in its lane, as OutboxDone
+// does. An entry that is done or dead already is iot.ErrNotFound.
+func (s *Store) OutboxDrop(e iot.OutboxEntry) error {
+	s.outbox.mu.Lock()
+	defer s.outbox.mu.Unlock()
+	b := s.engine.NewBatch()
+	settle, err := s.outbox.remove(b, e.Lane, e.ID)
+	if err == nil {
+		err = s.engine.apply(b, false)
+	}
+	if err != nil {
+		return fmt.Errorf("outbox entry %d of action %q: %w", e.ID, e.Lane.Action, errors.Join(err, b.Close()))
+	}
+	settle()
+	return b.Close()
+}
+
+// remove adds to b what takes an entry out of its lane, and returns what to do once
+// b is applied.
+func (o *outbox) remove(b *pebble.Batch, lane iot.OutboxLane, id uint64) (settle func(), err error) {
+	l := o.lanes[lane]
+	if l == nil || id <= l.done {
+		return nil, iot.ErrNotFound
+	}
+	value, err := o.engine.get(outboxKey(lane, id))
 	if err != nil {
 		return nil, err
 	}
-	trimmed := l.trimmed
-	if end-trimmed.bytes >= trimAt {
-		b.DeleteRange(outboxKey(lane, trimmed.id+1), outboxKey(lane, upTo+1), nil)
-		trimmed = laneTrim{upTo, end}
+	e, err := decodeEntry(outboxKey(lane, id), value)
+	if err != nil {
+		return nil, err
 	}
-	b.Set(outboxCursorKey(lane), binary.BigEndian.AppendUint64(nil, upTo), nil)
+	b.Delete(outboxKey(lane, id), nil)
+	earlier, err := o.engine.any(outboxKey(lane, l.done+1), outboxKey(lane, id))
+	if err != nil {
+		return nil, err
+	}
+	if !earlier {
+		return o.finish(b, lane, l, id, e.size())
+	}
+	cursor := l.laneCursor
+	cursor.holes, cursor.top = cursor.holes.plus(e.size()), cursor.top.max(e.end())
+	return o.move(b, lane, l, cursor, l.past), nil
+}
+
+// finish adds to b what makes upTo the lane's last done id, live being what waits up
+// to there, and returns what to do once b is applied.
+func (o *outbox) finish(b *pebble.Batch, lane iot.OutboxLane, l *outboxLane, upTo uint64, live tally) (settle func(), err error) {
+	cursor, past := l.laneCursor, l.past
+	next, found, err := o.behind(lane, upTo)
+	if err != nil {
+		return nil, err
+	}
+	if found {
+		cursor.done = next.ID - 1
+		passed := next.before.minus(past).minus(live).max(tally{})
+		cursor.holes, past = cursor.holes.minus(passed).max(tally{}), next.before
+	} else { // what a batch in the making adds is neither done nor counted
+		cursor.done = max(upTo, l.visible)
+		past = past.plus(live).plus(cursor.holes)
+		cursor.holes = tally{}
+	}
+	if cursor.holes == (tally{}) {
+		cursor.top = tally{}
+	}
+	trimmed := l.trimmed
+	if past.bytes-trimmed.bytes >= trimAt {
+		b.DeleteRange(outboxKey(lane, trimmed.id+1), outboxKey(lane, cursor.done+1), nil)
+		trimmed = laneTrim{cursor.done, past.bytes}
+	}
+	move := o.move(b, lane, l, cursor, past)
 	return func() {
-		o.held(lane.Action).Add(l.doneBytes - end)
-		l.done, l.doneBytes, l.trimmed = upTo, end, trimmed
+		move()
+		l.trimmed = trimmed
 	}, nil
 }
 
-// bytesUpTo returns the lane's byte count up to and including the id upTo.
-func (o *outbox) bytesUpTo(lane iot.OutboxLane, l *outboxLane, upTo uint64) (end int64, err error) {
-	it, err := o.engine.NewIter(&pebble.IterOptions{LowerBound: outboxKey(lane, upTo+1), UpperBound: after(outboxLaneKey(lane))})
-	if err != nil {
-		return 0, err
+// move adds a lane's new cursor to b, and returns what to do once b is applied.
+func (o *outbox) move(b *pebble.Batch, lane iot.OutboxLane, l *outboxLane, cursor laneCursor, past tally) (settle func()) {
+	b.Set(outboxCursorKey(lane), appendCursor(nil, cursor), nil)
+	return func() {
+		freed := past.plus(cursor.holes).minus(l.past).minus(l.holes)
+		h := o.held(lane.Action)
+		h.bytes.Add(-freed.bytes)
+		h.entries.Add(-freed.entries)
+		l.laneCursor, l.past = cursor, past
 	}
-	defer func() { err = errors.Join(err, it.Close()) }()
-	if !it.First() { // upTo is the last
-		return l.endBytes, it.Error()
-	}
-	next, err := decodeEntry(it.Key(), it.Value())
-	return next.before, err
+}
+
+// behind returns the first entry of a lane behind an id.
+func (o *outbox) behind(lane iot.OutboxLane, id uint64) (next storedEntry, found bool, err error) {
+	err = o.engine.scan(outboxKey(lane, id+1), after(outboxLaneKey(lane)), func(key, value []byte) (bool, error) {
+		next, err = decodeEntry(key, value)
+		next.Body, found = nil, true
+		return false, err
+	})
+	return next, found, err
+}
+
+// sum returns the tally of the entries in [lower, upper).
+func (o *outbox) sum(lower, upper []byte) (t tally, err error) {
+	return t, o.engine.scan(lower, upper, func(key, value []byte) (bool, error) {
+		e, err := decodeEntry(key, value)
+		t = t.plus(e.size())
+		return true, err
+	})
 }
 
 // OutboxDead moves an entry to the dead-letter with what d says of it, in one
-// durable step. An entry that is done or dead already is iot.ErrNotFound.
+// durable step; the entry fills in d's Outbox, Key and Body. An entry that is done
+// or dead already is iot.ErrNotFound.
 func (s *Store) OutboxDead(e iot.OutboxEntry, d iot.DeadLetter) error {
 	if err := s.space.check(); err != nil {
 		return err
 	}
+	d.Outbox, d.Key, d.Body = e.Lane.Action, e.Key, e.Body
 	b, err := s.bury(e, d)
 	if err != nil {
 		return fmt.Errorf("outbox entry %d of action %q: %w", e.ID, e.Lane.Action, err)
@@ -134,23 +216,11 @@ func (s *Store) bury(e iot.OutboxEntry, d iot.DeadLetter) (*pebble.Batch, error)
 	defer q.mu.Unlock()
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	l := o.lanes[e.Lane]
-	if l == nil || e.ID <= l.done {
-		return nil, iot.ErrNotFound
-	}
-	if _, err := o.engine.get(outboxKey(e.Lane, e.ID)); err != nil {
-		return nil, err
-	}
 	b := s.engine.NewBatch()
-	settle := func() {}
-	earlier, err := o.engine.any(outboxKey(e.Lane, l.done+1), outboxKey(e.Lane, e.ID))
-	if err == nil && !earlier {
-		settle, err = o.finish(b, e.Lane, l, e.ID)
-	}
+	settle, err := o.remove(b, e.Lane, e.ID)
 	if err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
-	b.Delete(outboxKey(e.Lane, e.ID), nil)
 	q.dead++
 	q.deadLetters.add(b, iot.DeadEntry{ID: q.dead, At: s.now(), DeadLetter: d})
 	q.deadLetters.trim(b)

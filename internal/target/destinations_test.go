@@ -465,6 +465,12 @@ func TestAConfirmationWaitsForItsDestination(t *testing.T) {
 	performed := make(chan error, 1)
 	w.cfg.Enqueue = func(ctx context.Context, e *iot.Enqueue) error {
 		go func() { performed <- w.Perform(context.WithoutCancel(ctx), iot.OutboxEntry{Body: e.Body}) }()
+		select {
+		case err := <-performed:
+			t.Errorf("the entry was done with before its destination was stored: %v", err)
+			performed <- err
+		case <-time.After(50 * time.Millisecond): // enough for one that does not wait
+		}
 		return nil
 	}
 	w.create()

@@ -53,9 +53,10 @@ func TestEndpointsComeFromFlagsThenTheEnvironment(t *testing.T) {
 
 func TestNewRefusesWhatCannotBe(t *testing.T) {
 	for name, cfg := range map[string]Config{
-		"an endpoint that is no URL":        {Region: "us-east-1", Self: Self{URL: "http://a"}, Endpoints: Endpoints{SQS: "x"}},
-		"no region":                         {Self: Self{URL: "http://a"}},
-		"this server without where that is": {Region: "us-east-1"},
+		"an endpoint that is no URL":         {Region: "us-east-1", Self: Self{URL: "http://a"}, Endpoints: Endpoints{SQS: "x"}},
+		"no region":                          {Self: Self{URL: "http://a"}},
+		"this server without where that is":  {Region: "us-east-1", Self: Self{AccessKeyID: "k", SecretAccessKey: "s"}},
+		"this server without its access key": {Region: "us-east-1", Self: Self{URL: "http://a"}},
 	} {
 		if _, err := New(cfg); err == nil {
 			t.Errorf("%s is accepted", name)

@@ -27,13 +27,10 @@ type statusError interface {
 }
 
 // unanswered says that a service took too long.
-type unanswered struct {
-	at     place
-	within time.Duration
-}
+type unanswered struct{ within time.Duration }
 
 // Error implements error.
-func (e *unanswered) Error() string { return fmt.Sprintf("no answer of %s within %s", e.at, e.within) }
+func (e *unanswered) Error() string { return fmt.Sprintf("no answer within %s", e.within) }
 
 // refusal is a service's error, short: its code and message.
 type refusal struct {
@@ -71,34 +68,33 @@ func refused(err error) bool {
 
 // explain makes of an error of AWS's client library one that is short, names what
 // it is about, and is final or not.
-func explain(of subject, err error) error {
+func explain(of subject, err error) error { return fmt.Errorf("%s: %w", of, core(err)) }
+
+// core is what an error of AWS's client library is about, without the words around
+// it that name operations and attempts.
+func core(err error) error {
 	if api, ok := errors.AsType[apiError](err); ok {
 		status := 0
 		if s, ok := errors.AsType[statusError](err); ok {
 			status = s.HTTPStatusCode()
 		}
 		code, message := api.ErrorCode(), api.ErrorMessage()
-		return fmt.Errorf("%s: %w", of.name, &refusal{code, message, kindOf(code, message, status)})
+		return &refusal{code, message, kindOf(code, message, status)}
 	}
 	if none, ok := errors.AsType[*noCredentials](err); ok {
-		return fmt.Errorf("%s at %s: %w", of.name, of.at, none)
-	}
-	if late, ok := errors.AsType[*unanswered](err); ok {
-		return fmt.Errorf("%s: %w", of.name, late)
+		return none
 	}
 	if errors.Is(err, context.Canceled) {
-		return fmt.Errorf("%s at %s: %w", of.name, of.at, context.Canceled)
+		return context.Canceled
 	}
 	sent, ok := errors.AsType[*url.Error](err)
 	switch {
 	case !ok:
-		err = innermost(err)
+		return innermost(err)
 	case errors.Is(sent.Err, io.EOF):
-		err = fmt.Errorf("the connection ended without an answer: %w", sent.Err)
-	default:
-		err = sent.Err
+		return fmt.Errorf("the connection ended without an answer: %w", sent.Err)
 	}
-	return fmt.Errorf("%s at %s: %w", of.name, of.at, err)
+	return sent.Err
 }
 
 // kindOf classifies what a service answered: the error of iot that makes it final,

@@ -203,7 +203,7 @@ func TestGarbageAnswersAreAClearError(t *testing.T) {
 		{"no HTTP", "\x00\xff\x01 hello\r\n\r\n"},
 		{"a long line", strings.Repeat("x", 10_000) + "\r\n\r\n"},
 		{"a status that is none", "HTTP/1.1 abc\r\n\r\n"},
-		{"endless headers", "HTTP/1.1 200 OK\r\n" + strings.Repeat("X-A: "+strings.Repeat("y", 1000)+"\r\n", 200)},
+		{"headers without measure", "HTTP/1.1 200 OK\r\n" + strings.Repeat("X-A: "+strings.Repeat("y", 1000)+"\r\n", 200) + "\r\n"},
 		{"nothing", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -154,5 +154,5 @@ func (w *logs) rejection(n int, r *types.RejectedLogEventsInfo) error {
 	if old == 0 && young == 0 {
 		return nil
 	}
-	return fmt.Errorf("%s: of %d log events %d are too old or beyond the group's retention and %d too far in the future: %w", w.of.name, n, old, young, iot.ErrInvalid)
+	return fmt.Errorf("%s: of %d log events %d are too old or beyond the group's retention and %d too far in the future: %w", w.of, n, old, young, iot.ErrInvalid)
 }

@@ -49,3 +49,16 @@ func TestQueuesThatCannotBeAreRefusedUnsent(t *testing.T) {
 		t.Errorf("%d requests were sent", n)
 	}
 }
+
+func TestAnErrorNamesTheQueueAndWhereItIsOnce(t *testing.T) {
+	s := serve(t, refuse(400, "QueueDoesNotExist", "gone"))
+	for queue, want := range map[string]string{
+		s.URL + "/1/q": "SQS queue " + s.URL + "/1/q: QueueDoesNotExist: gone: not found",
+		"https://sqs.eu-west-1.amazonaws.com/1/q": "SQS queue https://sqs.eu-west-1.amazonaws.com/1/q at " + s.URL + ": QueueDoesNotExist: gone: not found",
+	} {
+		err := at(t, s.URL).perform(t, iot.SQSOutbox, iot.SendMessage{QueueURL: queue, Body: "hi"})
+		if err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}

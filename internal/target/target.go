@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -56,8 +57,8 @@ func New(cfg Config) (*Targets, error) {
 	if cfg.Region == "" {
 		return nil, errors.New("target: no region")
 	}
-	if cfg.Self.URL == "" && (cfg.Endpoints.of(DynamoDB) == self || cfg.Endpoints.of(CloudWatchLogs) == self) {
-		return nil, errors.New("target: an endpoint is this server, whose control address is not given")
+	if us := cfg.Self; (us.URL == "" || us.AccessKeyID == "") && (cfg.Endpoints.of(DynamoDB) == self || cfg.Endpoints.of(CloudWatchLogs) == self) {
+		return nil, errors.New("target: an endpoint is this server, whose control address or access key is not given")
 	}
 	if cfg.Timeout == 0 {
 		cfg.Timeout = 10 * time.Second
@@ -103,6 +104,14 @@ type subject struct {
 	at      place
 }
 
+// String names the subject and where it is, once.
+func (s subject) String() string {
+	if s.at.url != "" && strings.Contains(s.name, s.at.url) { // a queue's URL says it
+		return s.name
+	}
+	return s.name + " at " + s.at.String()
+}
+
 // call makes one request to a service, within its time. The error that it returns
 // is explained and classified; [apiCode] still finds AWS's code in it.
 func (t *Targets) call(ctx context.Context, of subject, request func(context.Context) error) error {
@@ -116,7 +125,7 @@ func (t *Targets) call(ctx context.Context, of subject, request func(context.Con
 		t.requests.WithLabelValues(of.service, "ok").Inc()
 		return nil
 	case ctx.Err() == nil && limited.Err() != nil:
-		err = &unanswered{at: of.at, within: t.cfg.Timeout}
+		err = &unanswered{t.cfg.Timeout}
 	}
 	err = explain(of, err)
 	result := "failed"

@@ -136,7 +136,7 @@ func TestSilenceEndsWithTheTimeout(t *testing.T) {
 		t.Run(x.kind, func(t *testing.T) {
 			s := serve(t, answer{do: func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }})
 			err := at(t, s.URL, func(c *Config) { c.Timeout = 20 * time.Millisecond }).perform(t, x.kind, x.request)
-			if err == nil || refused(err) || !strings.Contains(err.Error(), "no answer of "+s.URL+" within 20ms") {
+			if err == nil || refused(err) || !strings.Contains(err.Error(), " at "+s.URL+": no answer within 20ms") {
 				t.Errorf("got %v", err)
 			}
 		})

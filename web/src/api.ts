@@ -40,18 +40,8 @@ export interface Presence {
   readonly online: Readonly<Record<string, { readonly since: number; readonly source: string }>>;
   readonly connections: number;
   readonly lastSeq: number;
-}
-
-export interface Rule {
-  readonly name: string;
-  readonly sql: string;
-  readonly enabled: boolean;
-  readonly permission: boolean;
-  readonly actions: readonly string[];
-  readonly matched: number;
-  readonly fired: number;
-  readonly failed: number;
-  readonly lastError: string;
+  /** How many there are; undefined when the server does not tell. */
+  readonly deadLetters?: number;
 }
 
 export interface Connection {
@@ -69,12 +59,23 @@ export interface NewThing {
   readonly command: string;
 }
 
+/** Where a statement or template stopped making sense. */
+export interface SyntaxFault {
+  readonly message: string;
+  /** In bytes. */
+  readonly offset: number;
+  readonly want: string;
+  readonly found: string;
+}
+
 /** A request that did not succeed. status is 0 when the server did not answer at all. */
 export class ApiError extends Error {
   constructor(
     readonly status: number,
     readonly title: string,
     readonly detail: string,
+    /** Where a statement or template stopped making sense, when that was it. */
+    readonly syntax?: SyntaxFault,
   ) {
     super(detail ? `${title}: ${detail}` : title);
   }
@@ -91,10 +92,6 @@ export async function session(): Promise<Session> {
 
 export async function presence(timeout: number): Promise<Presence> {
   return JSON.parse(await get("/api/presence", timeout)) as Presence;
-}
-
-export async function rules(): Promise<Rule[]> {
-  return JSON.parse(await get("/api/rules")) as Rule[];
 }
 
 export async function connections(): Promise<Connection[]> {
@@ -163,24 +160,58 @@ function get(path: string, timeout?: number): Promise<string> {
   return ask(path, {}, timeout);
 }
 
-async function ask(path: string, init: RequestInit, timeout = TIMEOUT): Promise<string> {
+/** Makes a request and returns the text of its answer. The error is an [ApiError]. */
+export async function ask(path: string, init: RequestInit, timeout = TIMEOUT): Promise<string> {
+  const signals = [AbortSignal.timeout(timeout), ...(init.signal ? [init.signal] : [])];
   let answer: Response;
   let text: string;
   try {
-    answer = await fetch(path, { ...init, signal: AbortSignal.timeout(timeout) });
+    answer = await fetch(path, { ...init, signal: AbortSignal.any(signals) });
     text = await answer.text();
   } catch (cause) {
-    const slow = cause instanceof DOMException && cause.name === "TimeoutError";
-    throw new ApiError(0, slow ? "The server did not answer in time" : "The server cannot be reached", "");
+    throw unanswered(cause);
   }
   if (!answer.ok) throw problem(answer, text);
   return text;
 }
 
+/** Makes a request whose answer does not end, and returns its body. */
+export async function open(path: string, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
+  let answer: Response;
+  try {
+    answer = await fetch(path, { signal });
+  } catch (cause) {
+    throw unanswered(cause);
+  }
+  if (!answer.ok) throw problem(answer, await answer.text());
+  return chunks(answer.body!);
+}
+
+/** Not every browser lets a stream be iterated. */
+async function* chunks(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const reader = body.getReader();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    reader.releaseLock();
+  }
+}
+
+function unanswered(cause: unknown): ApiError {
+  const slow = cause instanceof DOMException && cause.name === "TimeoutError";
+  return new ApiError(0, slow ? "The server did not answer in time" : "The server cannot be reached", "");
+}
+
 function problem(answer: Response, text: string): ApiError {
   try {
-    const told = JSON.parse(text) as { title?: string; detail?: string };
-    return new ApiError(answer.status, told.title ?? answer.statusText, told.detail ?? "");
+    const told = JSON.parse(text) as { title?: string; detail?: string } & Partial<SyntaxFault>;
+    const { message = "", offset, want = "", found = "" } = told;
+    const syntax = offset === undefined ? undefined : { message, offset, want, found };
+    return new ApiError(answer.status, told.title ?? answer.statusText, told.detail ?? message, syntax);
   } catch {
     return new ApiError(answer.status, `The server answered ${answer.status} ${answer.statusText}`.trim(), "");
   }

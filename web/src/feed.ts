@@ -25,6 +25,8 @@ export class Feed {
   readonly loading: Signal<Loading> = signal<Loading>({ kind: "loading" });
   /** Counts the times that readings were missed which only history has. */
   readonly gaps: Signal<number> = signal(0);
+  /** How many dead letters there are. */
+  readonly deadLetters: Signal<number> = signal(0);
   readonly live: Live;
   #started = false;
   /** When the device list was last asked for and came whole; 0 before. */
@@ -112,6 +114,7 @@ export class Feed {
       const found = await api.presence(POLL_TIMEOUT);
       if (this.#started && found.lastSeq < seen) location.reload(); // the server's data was replaced
       this.fleet.attend(found.online, now());
+      this.deadLetters.set(found.deadLetters ?? 0);
       this.live.confirm(found.lastSeq);
       if (!this.#started) this.live.start(Math.max(0, found.lastSeq - REPLAY), found.lastSeq);
       this.#started = true;

@@ -2,13 +2,20 @@ import "uplot/dist/uPlot.min.css";
 import "./style/base.css";
 import "./style/fleet.css";
 import "./style/pages.css";
+import "./style/rules.css";
+import "./style/traces.css";
+import "./style/editor.css";
 import type { Context } from "./context";
 import { Feed } from "./feed";
 import { addPage } from "./pages/add";
 import { connectionsPage } from "./pages/connections";
+import { deadLettersPage } from "./pages/deadletters";
 import { devicePage } from "./pages/device";
+import { editorPage } from "./pages/editor";
 import { fleetPage } from "./pages/fleet";
+import { letterPage } from "./pages/letter";
 import { missingPage } from "./pages/missing";
+import { rulePage } from "./pages/rule";
 import { rulesPage } from "./pages/rules";
 import { type Route, Router } from "./router";
 import { shell } from "./shell";
@@ -38,6 +45,16 @@ function render(route: Route, context: Context): string {
       return devicePage(context, route.name);
     case "rules":
       return rulesPage(context);
+    case "rule":
+      return rulePage(context, route.name);
+    case "newRule":
+      return editorPage(context);
+    case "editRule":
+      return editorPage(context, route.name);
+    case "deadLetters":
+      return deadLettersPage(context);
+    case "deadLetter":
+      return letterPage(context, route.id);
     case "connections":
       return connectionsPage(context);
     case "add":

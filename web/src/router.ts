@@ -4,27 +4,51 @@ export type Route =
   | { readonly page: "fleet" }
   | { readonly page: "device"; readonly name: string }
   | { readonly page: "rules" }
+  | { readonly page: "rule"; readonly name: string }
+  | { readonly page: "newRule" }
+  | { readonly page: "editRule"; readonly name: string }
+  | { readonly page: "deadLetters" }
+  | { readonly page: "deadLetter"; readonly id: number }
   | { readonly page: "connections" }
   | { readonly page: "add" }
   | { readonly page: "missing" };
 
 const DEVICE = "/devices/";
+const RULE = "/rules/";
+const EDIT = "/edit";
+const LETTER = "/dead-letters/";
 
 /** Reads the path of a URL. */
 export function routeOf(path: string): Route {
-  if (path.startsWith(DEVICE) && path.length > DEVICE.length) {
-    try {
-      return { page: "device", name: decodeURIComponent(path.slice(DEVICE.length)) };
-    } catch {
-      return { page: "missing" };
-    }
+  if (path === "/rules/new") return { page: "newRule" };
+  try {
+    return namedRoute(path) ?? plainRoute(path);
+  } catch {
+    return { page: "missing" }; // not a path that a page writes
   }
+}
+
+function namedRoute(path: string): Route | undefined {
+  const after = (prefix: string) => (path.startsWith(prefix) && path.length > prefix.length ? path.slice(prefix.length) : undefined);
+  const device = after(DEVICE);
+  if (device) return { page: "device", name: decodeURIComponent(device) };
+  const rule = after(RULE);
+  if (rule?.endsWith(EDIT) && rule.length > EDIT.length) return { page: "editRule", name: decodeURIComponent(rule.slice(0, -EDIT.length)) };
+  if (rule) return { page: "rule", name: decodeURIComponent(rule) };
+  const letter = after(LETTER);
+  if (letter) return /^[1-9][0-9]{0,15}$/.test(letter) ? { page: "deadLetter", id: Number(letter) } : { page: "missing" };
+  return undefined;
+}
+
+function plainRoute(path: string): Route {
   switch (path) {
     case "/":
     case "/devices":
       return { page: "fleet" };
     case "/rules":
       return { page: "rules" };
+    case "/dead-letters":
+      return { page: "deadLetters" };
     case "/connections":
       return { page: "connections" };
     case "/add":
@@ -37,6 +61,21 @@ export function routeOf(path: string): Route {
 /** The path of a device's page. */
 export function devicePath(name: string): string {
   return DEVICE + encodeURIComponent(name);
+}
+
+/** The path of a rule's page. */
+export function rulePath(name: string): string {
+  return RULE + (name === "new" ? "%6Eew" : encodeURIComponent(name)); // /rules/new makes a new one
+}
+
+/** The path of the page that edits a rule. */
+export function editPath(name: string): string {
+  return rulePath(name) + EDIT;
+}
+
+/** The path of a dead letter's page. */
+export function letterPath(id: number): string {
+  return LETTER + id;
 }
 
 interface Entry {

@@ -13,8 +13,12 @@ const LINKS: ReadonlyArray<readonly [Route["page"], string, string]> = [
   ["fleet", "/", "Devices"],
   ["rules", "/rules", "Rules"],
   ["connections", "/connections", "Connections"],
+  ["deadLetters", "/dead-letters", "Dead letters"],
   ["add", "/add", "Add device"],
 ];
+
+/** The pages that are part of what a link leads to. */
+const WITHIN: Partial<Record<Route["page"], Route["page"]>> = { device: "fleet", rule: "rules", newRule: "rules", editRule: "rules", deadLetter: "deadLetters" };
 
 export interface Shell {
   readonly main: HTMLElement;
@@ -25,7 +29,7 @@ export interface Shell {
 /** Builds the frame into the body. */
 export function shell(feed: Feed): Shell {
   const main = h("main", { id: "main", tabindex: "-1" });
-  const links = LINKS.map(([page, path, label]) => ({ page, link: h("a", { href: path }, label) }));
+  const links = LINKS.map(([page, path, label]) => ({ page, link: h("a", { href: path }, label, page === "deadLetters" && deadLetters(feed)) }));
   const top = h(
     "div",
     { class: "top" },
@@ -44,7 +48,7 @@ export function shell(feed: Feed): Shell {
     main,
     mark(page) {
       for (const { page: own, link } of links) {
-        if (own === page || (own === "fleet" && page === "device")) link.setAttribute("aria-current", own === page ? "page" : "true");
+        if (own === page || own === WITHIN[page]) link.setAttribute("aria-current", own === page ? "page" : "true");
         else link.removeAttribute("aria-current");
       }
     },
@@ -58,6 +62,18 @@ function skipLink(main: HTMLElement): HTMLElement {
     main.focus();
   });
   return link;
+}
+
+/** How many dead letters there are, when there are any. */
+function deadLetters(feed: Feed): HTMLElement {
+  const badge = h("span", { class: "badge" });
+  const show = (count: number) => {
+    badge.hidden = count === 0;
+    setText(badge, count.toLocaleString());
+  };
+  feed.deadLetters.listen(show);
+  show(feed.deadLetters.get());
+  return badge;
 }
 
 function connection(feed: Feed): HTMLElement {

@@ -16,6 +16,16 @@ export function duration(ms: number): string {
   return `${Math.floor(span / DAY)} days`;
 }
 
+/** A short span, given in nanoseconds, in three digits at most: "840 ns", "12.4 µs", "3.2 ms", "1.4 s". */
+export function took(nanoseconds: number): string {
+  let value = nanoseconds;
+  for (const unit of ["ns", "µs", "ms"]) {
+    if (value < 999.5) return `${value < 99.95 && unit !== "ns" ? Number(value.toFixed(1)) : Math.round(value)} ${unit}`;
+    value /= 1000;
+  }
+  return value < 60 ? `${Number(value.toFixed(1))} s` : duration(value * SECOND);
+}
+
 /** How long ago `at` was: "2 s ago"; a moment ahead of now is "now", far ahead says so. */
 export function age(at: number, now: number): string {
   const span = now - at;

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { devicePath, routeOf } from "../src/router";
+import { devicePath, editPath, letterPath, routeOf, rulePath } from "../src/router";
 import { tar } from "../src/tar";
 import { unitOf } from "../src/units";
 
@@ -12,6 +12,19 @@ it("every page is a URL", () => {
 
 it.each(["MyDevice001", "<b>x</b>", "a/b c?d#e", "Ünï·☂"])("the page of %s is found by its path", (name) => {
   expect(routeOf(devicePath(name))).toEqual({ page: "device", name });
+});
+
+it.each(["SendToLambdaRule", "new", "edit", "a/edit", "<b>x</b>"])("the pages of the rule %s are found by their paths", (name) => {
+  expect(routeOf(rulePath(name))).toEqual({ page: "rule", name });
+  expect(routeOf(editPath(name))).toEqual({ page: "editRule", name });
+});
+
+it("the pages of rules and dead letters are URLs", () => {
+  expect(routeOf("/rules/new")).toEqual({ page: "newRule" });
+  expect(routeOf("/dead-letters")).toEqual({ page: "deadLetters" });
+  expect(routeOf(letterPath(7))).toEqual({ page: "deadLetter", id: 7 });
+  expect(routeOf("/dead-letters/x")).toEqual({ page: "missing" });
+  expect(routeOf("/rules/%")).toEqual({ page: "missing" });
 });
 
 it("units come from names only", () => {

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { age, clock, DAY, duration, HOUR, iso, MINUTE, SECOND } from "../src/time";
+import { age, clock, DAY, duration, HOUR, iso, MINUTE, SECOND, took } from "../src/time";
 
 it.each([
   [0, "now"],
@@ -30,4 +30,18 @@ it("names the day only when it is another", () => {
 it("gives ISO times, and survives what is no time", () => {
   expect(iso(0)).toBe("1970-01-01T00:00:00.000Z");
   expect(iso(Number.MAX_VALUE)).toBe(String(Number.MAX_VALUE));
+});
+
+it.each([
+  [0, "0 ns"],
+  [840, "840 ns"],
+  [12_440, "12.4 µs"],
+  [999_400, "999 µs"],
+  [999_600, "1 ms"],
+  [3_200_000, "3.2 ms"],
+  [150_000_000, "150 ms"],
+  [1_400_000_000, "1.4 s"],
+  [125_000_000_000, "2 min"],
+])("%d ns are %s", (nanoseconds, words) => {
+  expect(took(nanoseconds)).toBe(words);
 });

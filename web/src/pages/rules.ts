@@ -1,19 +1,31 @@
 // The topic rules, and whether they fire.
 
-import * as api from "../api";
 import type { Context } from "../context";
 import { fill, h, setText } from "../dom";
-import { command, glyph, heading, notice } from "../parts";
+import { command, heading, notice } from "../parts";
+import { rulePath } from "../router";
+import { type Rule, rules } from "../ruleapi";
 import { polled } from "./polled";
+import { EnabledSwitch, ruleCounts, ruleState } from "./rulestate";
+import { arrange } from "./tracerow";
 
 /** Shows every rule with its counts. */
 export function rulesPage(context: Context): string {
   const count = h("span", { class: "count" });
-  context.main.append(h("div", { class: "head" }, heading("Rules"), count));
-  polled(context, "The rules could not be loaded", api.rules, (place, rules) => {
-    setText(count, String(rules.length));
-    if (!rules.length) fill(place, none());
-    else fill(place, ...rules.map((rule) => ruleElement(rule, context.feed.session.get())));
+  const list = h("div", { class: "rules" });
+  const shown = new Map<string, RuleItem>();
+  context.main.append(h("div", { class: "head" }, heading("Rules"), count, h("a", { href: "/rules/new", class: "button primary head-action" }, "New rule")));
+  polled(context, "The rules could not be loaded", rules, (place, found) => {
+    setText(count, String(found.length));
+    if (!found.length) return fill(place, none());
+    if (list.parentElement !== place) fill(place, list);
+    const items = found.map((rule) => {
+      const item = shown.get(rule.name) ?? new RuleItem(context, rule.name);
+      shown.set(rule.name, item);
+      item.show(rule);
+      return item.element;
+    });
+    arrange(list, items);
   });
   return "Rules";
 }
@@ -21,44 +33,43 @@ export function rulesPage(context: Context): string {
 function none(): HTMLElement {
   return notice(
     "No rule yet",
-    h("p", {}, "Without a rule nothing that devices send is stored. Create the guide's rule with the AWS CLI:"),
+    h("p", {}, "Without a rule nothing that devices send is stored. ", h("a", { href: "/rules/new" }, "Write one"), " and try it on live messages, or create the guide's rule with the AWS CLI:"),
     command("aws iot create-topic-rule --rule-name SendToLambdaRule --topic-rule-payload file://iot-rule.json", "the command"),
   );
 }
 
-function ruleElement(rule: api.Rule, session: api.Session | undefined): HTMLElement {
-  const counts: Array<readonly [string, number]> = [
-    ["matched", rule.matched],
-    ["fired", rule.fired],
-    ["failed", rule.failed],
-  ];
-  return h(
-    "section",
-    { class: "rule", "aria-label": `Rule ${rule.name}` },
-    h("div", { class: "section-head" }, h("h2", {}, rule.name), h("p", { class: "state" }, ...ruleState(rule))),
-    h("pre", { class: "sql", tabindex: "0" }, h("code", {}, rule.sql)),
-    h("p", { class: "muted" }, rule.actions.length ? `then ${rule.actions.join(", ")}` : "without an action"),
-    h("dl", { class: "counts" }, ...counts.map(([word, n]) => h("div", {}, h("dt", {}, word), h("dd", {}, n.toLocaleString())))),
-    !rule.permission && permission(rule, session),
-    rule.permission && rule.lastError && h("p", { class: "alarm-text" }, glyph("alarm"), `Last failure: ${rule.lastError}`),
-  );
-}
+class RuleItem {
+  readonly element: HTMLElement;
+  #context: Context;
+  #state = h("p", { class: "state" });
+  #sql = h("code");
+  #actions = h("p", { class: "muted long" });
+  #counts = h("div", { class: "rule-counts" });
+  #switch: EnabledSwitch;
+  #shown = "";
 
-function ruleState(rule: api.Rule): Array<Node | string> {
-  if (!rule.enabled) return [glyph("never"), h("span", {}, "disabled: it does not fire")];
-  if (!rule.permission) return [glyph("alarm"), h("span", {}, "enabled, but without permission: its function is not invoked")];
-  return [glyph("online"), "enabled"];
-}
+  constructor(context: Context, name: string) {
+    this.#context = context;
+    this.#switch = new EnabledSwitch(context, name);
+    this.element = h(
+      "section",
+      { class: "rule", "aria-label": `Rule ${name}` },
+      h("div", { class: "section-head" }, h("h2", { class: "long" }, h("a", { href: rulePath(name) }, name)), this.#state, this.#switch.element),
+      this.#switch.problem,
+      h("pre", { class: "sql", tabindex: "0" }, this.#sql),
+      this.#actions,
+      this.#counts,
+    );
+  }
 
-function permission(rule: api.Rule, session: api.Session | undefined): HTMLElement {
-  const functionName = rule.actions.find((action) => action.startsWith("lambda "))?.slice("lambda ".length) ?? "ProcessIoTData";
-  const arn = `arn:aws:iot:${session?.region ?? "$AWS_REGION"}:${session?.account ?? "$ACCOUNT_ID"}:rule/${rule.name}`;
-  const statement = rule.name === (session?.rule ?? rule.name) ? "iot-invoke" : `iot-invoke-${rule.name}`; // one of its own: statement ids are unique
-  const lines = [
-    `aws lambda add-permission --function-name ${functionName}`,
-    `  --statement-id ${statement} --action lambda:InvokeFunction`,
-    "  --principal iot.amazonaws.com",
-    `  --source-arn ${arn}`,
-  ];
-  return h("div", {}, h("p", { class: "muted" }, "Permit it to invoke the function:"), command(lines.join(" \\\n"), "the command"));
+  show(rule: Rule): void {
+    const key = JSON.stringify(rule);
+    if (key === this.#shown) return;
+    this.#shown = key;
+    this.#switch.show(rule.enabled);
+    fill(this.#state, ...ruleState(rule));
+    setText(this.#sql, rule.sql);
+    setText(this.#actions, rule.actions.length ? `then ${rule.actions.join(", ")}` : "without an action");
+    fill(this.#counts, ...ruleCounts(rule, this.#context.feed.session.get()));
+  }
 }
