@@ -56,6 +56,9 @@ func (p *tracePrinter) message(m *iot.MessageTrace) error {
 	for i := range m.Rules {
 		p.rule(&b, &m.Rules[i])
 	}
+	if m.More > 0 {
+		fmt.Fprintf(&b, "  … and %d more rules, which fieldline rule trace NAME shows\n", m.More)
+	}
 	_, err := p.out.Write(b.Bytes())
 	return err
 }

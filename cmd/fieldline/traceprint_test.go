@@ -17,7 +17,7 @@ func traced() *iot.MessageTrace {
 	output := iot.NewExcerpt([]byte(`{"t":31}`))
 	return &iot.MessageTrace{
 		ID: "0b5e8c7a-0000-4000-8000-000000000000", At: time.Date(2026, 11, 23, 9, 0, 0, 250e6, time.Local), Topic: "sensor/data", ClientID: "pump-07",
-		Payload: iot.NewExcerpt([]byte(`{"t":31}`)),
+		Payload: iot.NewExcerpt([]byte(`{"t":31}`)), More: 3,
 		Rules: []iot.RuleTrace{
 			{
 				Rule: "Hot", SQL: "…", Fired: true, Took: 4200, Output: &output,
@@ -56,6 +56,7 @@ func TestATraceForPeople(t *testing.T) {
   Asks calls out of the process: it is evaluated from the outbox, and its trace follows
   Nothing fired
     output  Undefined: nothing
+  … and 3 more rules, which fieldline rule trace NAME shows
               … Hot 0b5e8c7a  SqsAction  https://sqs/q  retrying, attempt 2 in 1.5s: the queue is away
 `
 	var out bytes.Buffer

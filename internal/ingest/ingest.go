@@ -53,7 +53,7 @@ type Config struct {
 	Metrics prometheus.Registerer
 }
 
-// maxRepublished bounds the messages that rules make of one message.
+// maxRepublished bounds the messages that rules make of one submission.
 const maxRepublished = 100
 
 // Ingest is the heart's muscle. It is safe for concurrent use.
@@ -86,8 +86,9 @@ func (i *Ingest) Submit(s iot.Submission) {
 		c.Messages = append(c.Messages, s.Message)
 	}
 	c.Effects = append(c.Effects, s.Effects...)
-	i.republish(c, 0)
-	i.evaluate(c)
+	most := len(c.Messages) + maxRepublished
+	i.republish(c, 0, most)
+	i.evaluate(c, most)
 	if len(c.Effects) == 0 && s.Lane.Pending.Load() == 0 {
 		i.metrics.direct.Inc()
 		i.deliver(c)
@@ -105,26 +106,26 @@ func (i *Ingest) Submit(s iot.Submission) {
 }
 
 // evaluate fills in the commit's effects: those of its messages, and of what rules
-// republished, which stay in the same commit.
-func (i *Ingest) evaluate(c *iot.Commit) {
+// republished, which stay in the same commit. It gets most messages at most.
+func (i *Ingest) evaluate(c *iot.Commit, most int) {
 	for n := 0; n < len(c.Messages); n++ {
 		from := len(c.Effects)
 		c.Effects = i.keep(c.Effects, c.Messages[n])
 		c.Effects = i.cfg.Rules.Evaluate(c.Effects, c.Messages[n])
-		i.republish(c, from)
+		i.republish(c, from, most)
 	}
 }
 
 // republish makes messages of the commit of what its effects, from the given one
-// on, republish.
-func (i *Ingest) republish(c *iot.Commit, from int) {
+// on, republish, until it has most of them.
+func (i *Ingest) republish(c *iot.Commit, from, most int) {
 	kept := c.Effects[:from]
 	for _, e := range c.Effects[from:] {
 		again, ok := e.(*iot.Republish)
 		switch {
 		case !ok:
 			kept = append(kept, e)
-		case len(c.Messages) <= maxRepublished:
+		case len(c.Messages) < most:
 			c.Messages = append(c.Messages, again.Message)
 		default:
 			kept = append(kept, &iot.DeadLetter{

@@ -187,6 +187,35 @@ func TestRepublishingWithoutEndIsCut(t *testing.T) {
 	}
 }
 
+// TestEffectsThatRepublishAreEvaluated: what a rule yields outside of a message, from
+// the outbox, is evaluated and delivered as what it yields of one.
+func TestEffectsThatRepublishAreEvaluated(t *testing.T) {
+	h := newHarness(t, stores, nil)
+	again := func(topic string) iot.Effect { return &iot.Republish{Message: &iot.Message{Topic: topic}} }
+	var r receipts
+	effects := []iot.Effect{again("plain"), &iot.DeadLetter{}, again("store")}
+	h.Submit(iot.Submission{Effects: effects, Lane: new(iot.Lane), Receipt: &r})
+	if len(h.waiting) != 1 || len(h.waiting[0].Effects) != 3 || len(h.routed)+len(r.told) != 0 {
+		t.Fatalf("waiting %d commits, routed %v", len(h.waiting), h.routed)
+	}
+	h.sync()
+	if !slices.Equal(h.routed, []string{"plain", "store"}) || len(r.told) != 1 || len(h.woken) != 1 {
+		t.Errorf("routed %v, told %v, woken %v", h.routed, r.told, h.woken)
+	}
+	if effects[0] == nil || effects[2] == nil {
+		t.Error("the caller's effects were changed")
+	}
+
+	many := make([]iot.Effect, 2*maxRepublished)
+	for i := range many {
+		many[i] = again("plain")
+	}
+	h.Submit(iot.Submission{Effects: many, Lane: new(iot.Lane)})
+	if c := h.waiting[0]; len(c.Messages) != maxRepublished || len(c.Effects) != maxRepublished {
+		t.Errorf("%d messages and %d dead letters of %d", len(c.Messages), len(c.Effects), len(many))
+	}
+}
+
 func TestPublishWaitsForDurability(t *testing.T) {
 	h := newHarness(t, stores, nil)
 	ctx, cancel := context.WithCancel(t.Context())

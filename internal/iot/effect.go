@@ -33,6 +33,10 @@ type DeadLetter struct {
 	// Outbox and Key are the action and the key of the outbox entry; "" when the
 	// letter is a message that was refused before anything was recorded.
 	Outbox, Key string
+	// Task is, of such a message, the [Task] that was refused, in JSON without the
+	// payload, which is Body: it is tried again as what it was. "" when it is not
+	// known, as of letters that no rule wrote.
+	Task string
 }
 
 // Retain makes a message its topic's retained one, or, when its payload is empty,

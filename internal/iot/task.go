@@ -24,10 +24,11 @@ const (
 // waits for another.
 type Task struct {
 	Rule    string          `json:"rule"`
-	Action  string          `json:"action"` // as error actions name it, such as SqsAction
-	Target  string          `json:"target"` // what it acts on, such as a queue's URL
-	Trace   string          `json:"trace"`  // the id of the message's trace, a UUID
-	Error   bool            `json:"error"`  // it is the rule's error action itself
+	Action  string          `json:"action"`           // as error actions name it, such as SqsAction
+	Target  string          `json:"target"`           // what it acts on, such as a queue's URL
+	Number  int             `json:"number,omitempty"` // of the action in its rule; the error action's comes after them
+	Trace   string          `json:"trace"`            // the id of the message's trace, a UUID
+	Error   bool            `json:"error"`            // it is the rule's error action itself
 	Message *Message        `json:"message"`
 	Request json.RawMessage `json:"request,omitempty"` // of the kind
 }
@@ -35,13 +36,14 @@ type Task struct {
 // Enqueue returns the effect that records the task as the rule's action number n;
 // entries of one key keep their order.
 func (t *Task) Enqueue(kind string, n int, key string, request any) (*Enqueue, error) {
-	var err error
-	if request != nil {
-		if t.Request, err = json.Marshal(request); err != nil {
-			return nil, err
-		}
+	t.Number = n
+	if request == nil && t.Request != nil {
+		request = t.Request
 	}
-	body, err := json.Marshal(t)
+	body, err := json.Marshal(struct {
+		*Task
+		Request any `json:"request,omitempty"` // in place of the task's: it is encoded once
+	}{t, request})
 	if err != nil {
 		return nil, err
 	}

@@ -9,7 +9,8 @@ type MessageTrace struct {
 	Topic    string      `json:"topic"`
 	ClientID string      `json:"clientId,omitempty"`
 	Payload  Excerpt     `json:"payload"`
-	Rules    []RuleTrace `json:"rules"` // those whose filter matched, or that it named
+	Rules    []RuleTrace `json:"rules"`          // those whose filter matched, or that it named
+	More     int         `json:"more,omitempty"` // of them, that are not shown: there were too many
 }
 
 // RuleTrace is what one rule made of one message.

@@ -3,6 +3,7 @@ package rule
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
@@ -49,6 +50,34 @@ func BenchmarkEvaluateRules(b *testing.B) {
 		}
 		b.Run(strconv.Itoa(n), func(b *testing.B) { run(b, topics[:1]) })
 		b.Run(fmt.Sprintf("%d/each", n), func(b *testing.B) { run(b, topics) })
+	}
+}
+
+// BenchmarkActions is a message of 1 KB that one action takes.
+func BenchmarkActions(b *testing.B) {
+	for _, a := range []iot.Action{
+		lambdaTo("ProcessIoTData"), republishTo("out/${topic(1)}"),
+		anAction("sqs", `{"queueUrl":"http://q/1/q",`+role+`}`),
+		anAction("kinesis", `{"streamName":"s","partitionKey":"${id}",`+role+`}`),
+		anAction("dynamoDB", `{"tableName":"T","hashKeyField":"id","hashKeyValue":"${id}",`+role+`}`),
+	} {
+		b.Run(a.Kind, func(b *testing.B) {
+			b.ReportAllocs()
+			e, err := New(Config{Account: account, Store: memory{}, Functions: functions{evaluate: stores}})
+			if err != nil {
+				b.Fatal(err)
+			}
+			if err := e.Create(iot.Rule{Name: "R", SQL: "SELECT * FROM 't'", Actions: []iot.Action{a}}); err != nil {
+				b.Fatal(err)
+			}
+			m := message("t", `{"id":"d","data":"`+strings.Repeat("x", 1000)+`"}`)
+			var effects []iot.Effect
+			for b.Loop() {
+				if effects = e.Evaluate(effects[:0], m); len(letters(effects)) != 0 {
+					b.Fatal(effects)
+				}
+			}
+		})
 	}
 }
 

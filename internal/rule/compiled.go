@@ -30,6 +30,14 @@ type compiled struct {
 // filter is the topic filter of the rule's FROM; "" when it has none.
 func (c *compiled) filter() string { return c.statement.Filter() }
 
+// meets reports whether the rule is to be evaluated on a message.
+func (c *compiled) meets(m *iot.Message) bool {
+	if m.Rule != "" {
+		return m.Rule == c.rule.Name
+	}
+	return c.filter() != "" && topic.MatchRule(c.filter(), m.Topic)
+}
+
 // action turns a rule's output into effects. Its error is the action's failure,
 // which goes to the rule's error action.
 type action interface {

@@ -99,6 +99,9 @@ func (k *keyTemplate) addTo(item ddb.Item, r *run) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if _, taken := item[name]; taken {
+		return "", fmt.Errorf("rangeKeyField %q is the hashKeyField: %w", name, iot.ErrInvalid)
+	}
 	kind, err := r.expand("key type", k.kind)
 	if err != nil {
 		return "", err

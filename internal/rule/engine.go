@@ -57,10 +57,14 @@ type Config struct {
 	// Logs takes what AWS IoT logs of rules: each failure, and while Log takes
 	// debug lines each match and execution too. It must not block. nil discards.
 	Logs func(iot.LogEvent)
-	// Call performs a call out of the statement of the rule with that ARN, within
-	// AWS's limits of time and size; nil fails each. It is used from the outbox only, as Apply is, which makes the
-	// effects of what was evaluated there durable.
-	Call    func(ctx context.Context, ruleARN string, call iotsql.Call) (json.RawMessage, error)
+	// MaxPayload is the largest payload that a rule may publish, in bytes: what
+	// subscribers are told to expect. 0 is without bound.
+	MaxPayload int
+	// Call performs a call out of the statement of the rule with that ARN, on behalf of
+	// who sent the message, within AWS's limits of time and size; nil fails each. It is
+	// used from the outbox only.
+	Call func(ctx context.Context, ruleARN string, origin iot.Origin, call iotsql.Call) (json.RawMessage, error)
+	// Apply makes the effects of what was evaluated from the outbox durable.
 	Apply   func(ctx context.Context, effects ...iot.Effect) error
 	Now     func() time.Time
 	Log     *slog.Logger

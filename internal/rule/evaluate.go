@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -38,6 +39,8 @@ type run struct {
 
 	watched  *iot.MessageTrace // nil when nobody looks
 	watchers []*listener
+	tracing  bool // the rule that is being evaluated is part of watched
+	traced   int  // bytes of the rules before it in watched
 }
 
 func (e *Engine) begin(m *iot.Message) *run {
@@ -96,6 +99,8 @@ func (r *run) evaluateNamed(dst []iot.Effect) []iot.Effect {
 		r.notFound("there is no rule of that name")
 		return dst
 	case c.rule.Disabled:
+		r.rule = c
+		r.traceRule()
 		r.notFound("the rule is disabled (aws iot enable-topic-rule --rule-name " + r.message.Rule + ")")
 		return dst
 	}
@@ -110,7 +115,7 @@ func (r *run) evaluate(dst []iot.Effect, c *compiled) []iot.Effect {
 	}
 	r.traceRule()
 	if c.rule.Disabled {
-		r.skipped("the rule is disabled (aws iot enable-topic-rule --rule-name " + c.rule.Name + ")")
+		r.skippedDisabled()
 		return dst
 	}
 	if r.engine.logsSuccess() && !r.outside {
@@ -132,12 +137,12 @@ func (r *run) evaluate(dst []iot.Effect, c *compiled) []iot.Effect {
 
 // statement evaluates the rule's statement, with its steps when somebody looks.
 func (r *run) statement() (iotsql.Result, error) {
-	if r.watched == nil {
+	if !r.tracing {
 		return r.rule.statement.Eval(&r.env)
 	}
 	began := time.Now()
 	explained, err := r.rule.statement.Explain(&r.env)
-	r.traced(func(t *iot.RuleTrace) {
+	r.note(func(t *iot.RuleTrace) {
 		t.Took = time.Since(began)
 		t.Variables, t.Where = explained.Variables, explained.Where
 		if t.Fired = explained.Fired; t.Fired {
@@ -152,12 +157,12 @@ func (r *run) statement() (iotsql.Result, error) {
 func (r *run) act(dst []iot.Effect) []iot.Effect {
 	c := r.rule
 	var failures []failure
-	for _, a := range c.actions {
+	for i, a := range c.actions {
 		began, had := r.clock(), len(dst)
 		next, err := a.apply(dst, r)
 		r.traceAction(a, next[min(had, len(next)):], began, err)
 		if err != nil {
-			failures = append(failures, failure{a.name(), a.target(), err})
+			failures = append(failures, failure{a.name(), a.target(), i, err})
 			continue
 		}
 		dst = next
@@ -177,11 +182,30 @@ func (r *run) act(dst []iot.Effect) []iot.Effect {
 // failure is why one action of a rule did not do its work.
 type failure struct {
 	action, target string
+	number         int // of the action in its rule
 	err            error
 }
 
+// maxReason is how many bytes of a failure's reason are told: it may quote what a
+// device sent.
+const maxReason = 2 << 10
+
+// reason is why it failed, as logs, dead letters and error actions have it.
+func (f *failure) reason() string {
+	reason := f.err.Error()
+	if len(reason) <= maxReason {
+		return reason
+	}
+	return strings.ToValidUTF8(reason[:maxReason], "") + "…"
+}
+
+// statementFailure is that of a rule's statement. A function that it may not call,
+// which is all that is denied there, is as one that an action may not invoke.
 func statementFailure(c *compiled, err error) failure {
-	return failure{statementAction, c.rule.SQL, fmt.Errorf("the statement: %w", err)}
+	if errors.Is(err, iot.ErrDenied) {
+		err = fmt.Errorf("%w: %w", errNoPermission, err)
+	}
+	return failure{statementAction, c.rule.SQL, 0, fmt.Errorf("the statement: %w", err)}
 }
 
 // fail counts and logs failures and hands them to the rule's error action. What
@@ -213,15 +237,24 @@ func (r *run) onError(dst []iot.Effect, failures []failure) []iot.Effect {
 	next, err := act.apply(dst, r)
 	r.traceAction(act, next[min(had, len(next)):], began, err)
 	if err != nil {
-		return r.fail(dst, []failure{{act.name(), act.target(), err}})
+		return r.fail(dst, []failure{{act.name(), act.target(), len(r.rule.actions), err}})
 	}
 	return next
 }
 
 func (r *run) deadLetter(f failure) *iot.DeadLetter {
+	sent := *r.message
+	sent.Payload = nil
+	task := iot.Task{
+		Rule: r.rule.rule.Name, Action: f.action, Target: f.target, Number: f.number, Trace: r.traceID(), Error: r.failing, Message: &sent,
+	}
+	text, err := json.Marshal(task)
+	if err != nil { // a time beyond year 9999: it cannot be tried again
+		text = nil
+	}
 	return &iot.DeadLetter{
-		Reason: f.err.Error(), Rule: r.rule.rule.Name, Action: f.action + " " + f.target,
-		Topic: r.message.Topic, Origin: r.message.Origin.ClientID, Body: r.message.Payload,
+		Reason: f.reason(), Rule: task.Rule, Action: f.action + " " + f.target,
+		Topic: sent.Topic, Origin: sent.Origin.ClientID, Body: r.message.Payload, Task: string(text),
 	}
 }
 
@@ -235,7 +268,7 @@ func (r *run) errorDocument(failures []failure) any {
 	}
 	list := make([]failed, len(failures))
 	for i, f := range failures {
-		list[i] = failed{f.action, f.target, f.err.Error()}
+		list[i] = failed{f.action, f.target, f.reason()}
 	}
 	return struct {
 		Rule     string   `json:"ruleName"`

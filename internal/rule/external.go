@@ -48,16 +48,42 @@ func (r *run) sender() string {
 	return cmp.Or(from.ClientID, from.Device, from.Principal, r.message.Topic)
 }
 
+// maxExpanded is how many bytes a template of an action may give. No name, key, URL
+// or header is as long; an outbox entry's key is what a template gives.
+const maxExpanded = 8 << 10
+
 // expand returns what a template gives, which may not be empty.
 func (r *run) expand(field string, t *iotsql.Template) (string, error) {
-	text, err := t.Expand(&r.env)
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", field, err)
-	}
-	if text == "" {
+	text, err := r.expandAny(field, t)
+	if err == nil && text == "" {
 		return "", fmt.Errorf("%s: the template gives an empty text: %w", field, iot.ErrInvalid)
 	}
+	return text, err
+}
+
+// expandAny is expand for what may be empty.
+func (r *run) expandAny(field string, t *iotsql.Template) (string, error) {
+	text, err := t.Expand(&r.env)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("%s: %w", field, err)
+	case len(text) > maxExpanded:
+		return "", fmt.Errorf("%s: the template gives %d bytes, at most %d are allowed: %w", field, len(text), maxExpanded, iot.ErrLimit)
+	case !utf8.ValidString(text):
+		return "", fmt.Errorf("%s: the template gives a text that is not UTF-8: %w", field, iot.ErrInvalid)
+	}
 	return text, nil
+}
+
+// checkOrigin refuses a URL whose template decides to which host it leads: what
+// devices send must not choose who gets requests in this server's name.
+func checkOrigin(field, text string) error {
+	static, _, dynamic := strings.Cut(text, "${")
+	_, host, _ := strings.Cut(static, "://")
+	if dynamic && !strings.Contains(host, "/") {
+		return fmt.Errorf("%s %q: its scheme and host must be written out, a template may stand behind them only (https://HOST/${…}): %w", field, text, iot.ErrInvalid)
+	}
+	return nil
 }
 
 // outputText is the output for targets that take text only.
@@ -73,7 +99,8 @@ func checkRole(arn string) error {
 	if arn == "" {
 		return fmt.Errorf("roleArn is missing: %w", iot.ErrInvalid)
 	}
-	if !strings.HasPrefix(arn, "arn:aws:iam::") || !strings.Contains(arn, ":role/") {
+	parts := strings.SplitN(arn, ":", 6) // arn, partition, service, no region, account, resource
+	if len(parts) < 6 || parts[0] != "arn" || !strings.HasPrefix(parts[1], "aws") || parts[2] != "iam" || !strings.HasPrefix(parts[5], "role/") {
 		return fmt.Errorf("roleArn %q is not arn:aws:iam::ACCOUNT:role/NAME: %w", arn, iot.ErrInvalid)
 	}
 	return nil
@@ -84,19 +111,28 @@ func checkRole(arn string) error {
 func (r *run) later(dst []iot.Effect) []iot.Effect {
 	c := r.rule
 	may, err := c.statement.MayFire(&r.env)
+	if r.tracing && !may { // it ends here: why is to be seen
+		_, err = r.statement()
+	}
 	if err != nil {
 		return r.fail(dst, []failure{statementFailure(c, err)})
 	}
-	r.traced(func(t *iot.RuleTrace) { t.Later = may })
+	r.note(func(t *iot.RuleTrace) { t.Later = may })
 	if !may {
 		return dst
 	}
-	task := iot.Task{Rule: c.rule.Name, Action: statementAction, Target: c.rule.SQL, Trace: r.traceID(), Message: r.message}
-	entry, err := task.Enqueue(iot.RuleOutbox, 0, r.sender(), nil)
+	entry, err := r.wholeRule()
 	if err != nil {
 		return r.fail(dst, []failure{statementFailure(c, err)})
 	}
 	return append(dst, entry)
+}
+
+// wholeRule is the effect that has the rule evaluated from the outbox.
+func (r *run) wholeRule() (*iot.Enqueue, error) {
+	rule := &r.rule.rule
+	task := iot.Task{Rule: rule.Name, Action: statementAction, Target: rule.SQL, Trace: r.traceID(), Message: r.message}
+	return task.Enqueue(iot.RuleOutbox, 0, r.sender(), nil)
 }
 
 // Perform evaluates a rule that calls out on the message of an outbox entry of
@@ -114,8 +150,15 @@ func (e *Engine) Perform(ctx context.Context, entry iot.OutboxEntry) error {
 	r := e.begin(task.Message)
 	defer e.end(r)
 	r.trace, r.outside = task.Trace, true
+	if !c.meets(task.Message) {
+		r.rule = c
+		r.skipped("its FROM was changed while the message waited in the outbox, and does not match it any more")
+		return nil
+	}
 	if e.cfg.Call != nil {
-		r.env.Call = func(call iotsql.Call) (json.RawMessage, error) { return e.cfg.Call(ctx, c.arn, call) }
+		r.env.Call = func(call iotsql.Call) (json.RawMessage, error) {
+			return e.cfg.Call(ctx, c.arn, task.Message.Origin, call)
+		}
 	}
 	r.watch()
 	effects := r.evaluate(nil, c)

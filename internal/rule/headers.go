@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
@@ -36,8 +37,12 @@ type headers struct {
 
 type userTemplate struct{ key, value *iotsql.Template }
 
-// maxUserProperties is AWS's limit of user properties in one action.
-const maxUserProperties = 100
+// AWS's limits of user properties: of how many one action has, and of the bytes of
+// all that a message carries.
+const (
+	maxUserProperties = 100
+	maxUserBytes      = 8 << 10
+)
 
 func (b *builder) headers(c *headersConfig) (*headers, error) {
 	h := new(headers)
@@ -98,18 +103,30 @@ func (h *headers) expand(r *run) (*iot.Properties, error) {
 			return nil, fmt.Errorf("%s: %w", field.name, err)
 		}
 	}
-	for _, u := range h.user {
-		key, err := r.header(u.key)
-		if err != nil {
-			return nil, fmt.Errorf("userProperties: %w", err)
-		}
-		value, err := r.header(u.value)
-		if err != nil {
-			return nil, fmt.Errorf("userProperties: %w", err)
-		}
-		p.User = append(p.User, iot.UserProperty{Key: key, Value: value})
+	if p.PayloadFormat != nil && *p.PayloadFormat == 1 && !utf8.Valid(r.output) {
+		return nil, fmt.Errorf("payloadFormatIndicator: the rule's output is not UTF-8: %w", iot.ErrInvalid)
 	}
-	return p, nil
+	var err error
+	p.User, err = h.userProperties(r)
+	return p, err
+}
+
+func (h *headers) userProperties(r *run) (list []iot.UserProperty, err error) {
+	size := 0
+	for _, of := range h.user {
+		var p iot.UserProperty
+		if p.Key, err = r.header(of.key); err == nil {
+			p.Value, err = r.header(of.value)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("userProperties: %w", err)
+		}
+		if size += len(p.Key) + len(p.Value); size > maxUserBytes {
+			return nil, fmt.Errorf("userProperties: more than %d bytes: %w", maxUserBytes, iot.ErrLimit)
+		}
+		list = append(list, p)
+	}
+	return list, nil
 }
 
 // header expands a template, which may be nil, to a string of MQTT (MQTT 5.0 §1.5.4).
@@ -121,7 +138,7 @@ func (r *run) header(t *iotsql.Template) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if len(text) > math.MaxUint16 || !utf8.ValidString(text) {
+	if len(text) > math.MaxUint16 || !utf8.ValidString(text) || strings.IndexByte(text, 0) >= 0 {
 		return "", fmt.Errorf("%d bytes, which are no string of MQTT: %w", len(text), iot.ErrInvalid)
 	}
 	return text, nil

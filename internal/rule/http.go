@@ -11,8 +11,13 @@ import (
 	"github.com/fieldline-iot/fieldline/internal/iotsql"
 )
 
-// maxHeaders is AWS's limit of headers in one http action.
-const maxHeaders = 100
+// AWS's limits of one http action: its headers, the bytes of a header's name, and
+// those of its URLs.
+const (
+	maxHeaders   = 100
+	maxHeaderKey = 256
+	maxURL       = 2000
+)
 
 // httpAction posts the rule's output to a URL.
 type httpAction struct {
@@ -27,21 +32,26 @@ type headerTemplate struct {
 	value *iotsql.Template
 }
 
+// httpConfig is AWS IoT's HttpAction.
+type httpConfig struct {
+	URL             string       `json:"url"`
+	ConfirmationURL string       `json:"confirmationUrl"`
+	Headers         []iot.Header `json:"headers"`
+	Auth            struct {
+		SigV4 *sigV4Config `json:"sigv4"`
+	} `json:"auth"`
+	EnableBatching bool            `json:"enableBatching"`
+	BatchConfig    json.RawMessage `json:"batchConfig"`
+}
+
+type sigV4Config struct {
+	SigningRegion string `json:"signingRegion"`
+	ServiceName   string `json:"serviceName"`
+	RoleARN       string `json:"roleArn"`
+}
+
 func compileHTTP(b *builder, config json.RawMessage) (action, error) {
-	var c struct {
-		URL             string       `json:"url"`
-		ConfirmationURL string       `json:"confirmationUrl"`
-		Headers         []iot.Header `json:"headers"`
-		Auth            *struct {
-			SigV4 *struct {
-				SigningRegion string `json:"signingRegion"`
-				ServiceName   string `json:"serviceName"`
-				RoleARN       string `json:"roleArn"`
-			} `json:"sigv4"`
-		} `json:"auth"`
-		EnableBatching bool            `json:"enableBatching"`
-		BatchConfig    json.RawMessage `json:"batchConfig"`
-	}
+	var c httpConfig
 	if err := decodeConfig(config, &c); err != nil {
 		return nil, err
 	}
@@ -50,31 +60,45 @@ func compileHTTP(b *builder, config json.RawMessage) (action, error) {
 	}
 	a := &httpAction{external: b.external(iot.HTTPOutbox, "HttpAction", c.URL)}
 	var err error
-	if a.url, err = b.needed("url", c.URL); err != nil {
-		return nil, err
-	}
-	if err := checkURL("url", c.URL); err != nil {
+	if a.url, err = b.url("url", c.URL); err != nil {
 		return nil, err
 	}
 	if c.ConfirmationURL != "" {
-		if a.confirmation, err = b.template("confirmationUrl", c.ConfirmationURL); err != nil {
+		if a.confirmation, err = b.url("confirmationUrl", c.ConfirmationURL); err != nil {
 			return nil, err
 		}
 	}
 	if a.headers, err = b.httpHeaders(c.Headers); err != nil {
 		return nil, err
 	}
-	if c.Auth != nil && c.Auth.SigV4 != nil {
-		s := c.Auth.SigV4
-		if s.SigningRegion == "" || s.ServiceName == "" {
-			return nil, fmt.Errorf("auth.sigv4 needs signingRegion and serviceName: %w", iot.ErrInvalid)
-		}
-		if err := checkRole(s.RoleARN); err != nil {
+	if c.Auth.SigV4 != nil {
+		if a.sigv4, err = c.scope(); err != nil {
 			return nil, fmt.Errorf("auth.sigv4: %w", err)
 		}
-		a.sigv4 = &iot.SigV4Scope{Region: s.SigningRegion, Service: s.ServiceName, RoleARN: s.RoleARN}
 	}
 	return a, nil
+}
+
+// url compiles a field that is a URL.
+func (b *builder) url(field, text string) (*iotsql.Template, error) {
+	t, err := b.needed(field, text)
+	if err != nil {
+		return nil, err
+	}
+	return t, checkURL(field, text)
+}
+
+// scope is for what requests are signed: with this server's own credentials, so what
+// devices send must not say who gets them.
+func (c *httpConfig) scope() (*iot.SigV4Scope, error) {
+	s := c.Auth.SigV4
+	if s.SigningRegion == "" || s.ServiceName == "" {
+		return nil, fmt.Errorf("signingRegion and serviceName are needed: %w", iot.ErrInvalid)
+	}
+	if err := checkRole(s.RoleARN); err != nil {
+		return nil, err
+	}
+	return &iot.SigV4Scope{Region: s.SigningRegion, Service: s.ServiceName, RoleARN: s.RoleARN}, checkOrigin("url", c.URL)
 }
 
 func (b *builder) httpHeaders(list []iot.Header) (templates []headerTemplate, err error) {
@@ -82,7 +106,7 @@ func (b *builder) httpHeaders(list []iot.Header) (templates []headerTemplate, er
 		return nil, fmt.Errorf("%d headers, at most %d are allowed: %w", len(list), maxHeaders, iot.ErrInvalid)
 	}
 	for _, h := range list {
-		if !validHeader(h.Key) {
+		if len(h.Key) > maxHeaderKey || !validHeader(h.Key) {
 			return nil, fmt.Errorf("header %q is no name of a header that an action may set: %w", h.Key, iot.ErrInvalid)
 		}
 		value, err := b.template("header "+h.Key, h.Value)
@@ -112,6 +136,9 @@ func validHeader(key string) bool {
 // checkURL refuses what is no URL, if that can be told before its templates have
 // been expanded.
 func checkURL(field, text string) error {
+	if len(text) > maxURL {
+		return fmt.Errorf("%s has %d bytes, at most %d are allowed: %w", field, len(text), maxURL, iot.ErrInvalid)
+	}
 	static, _, dynamic := strings.Cut(text, "${")
 	if dynamic && !strings.Contains(strings.TrimPrefix(strings.TrimPrefix(static, "https://"), "http://"), "/") {
 		return nil // the host may be the template's
@@ -122,6 +149,9 @@ func checkURL(field, text string) error {
 	}
 	return nil
 }
+
+// isControl reports what no header's value may hold (RFC 9110 §5.5).
+func isControl(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }
 
 func (a *httpAction) apply(dst []iot.Effect, r *run) ([]iot.Effect, error) {
 	post := iot.Post{ContentType: "application/octet-stream", SigV4: a.sigv4, Body: r.output}
@@ -141,12 +171,12 @@ func (a *httpAction) apply(dst []iot.Effect, r *run) ([]iot.Effect, error) {
 		}
 	}
 	for _, h := range a.headers {
-		value, err := h.value.Expand(&r.env)
+		value, err := r.expandAny("header "+h.key, h.value)
 		if err != nil {
-			return dst, fmt.Errorf("header %s: %w", h.key, err)
+			return dst, err
 		}
-		if strings.ContainsAny(value, "\r\n\x00") {
-			return dst, fmt.Errorf("header %s: the template gives a line break: %w", h.key, iot.ErrInvalid)
+		if strings.ContainsFunc(value, isControl) {
+			return dst, fmt.Errorf("header %s: the template gives a line break or another control character: %w", h.key, iot.ErrInvalid)
 		}
 		if http.CanonicalHeaderKey(h.key) == "Content-Type" {
 			post.ContentType = value

@@ -17,6 +17,7 @@ type republishAction struct {
 	topic    *iotsql.Template
 	reserved bool // text names a topic below $, which it writes $$
 	qos      byte
+	max      int      // bytes of a payload; 0 is without bound
 	headers  *headers // nil: no MQTT 5 properties
 }
 
@@ -37,7 +38,7 @@ func compileRepublish(b *builder, config json.RawMessage) (action, error) {
 	if strings.HasPrefix(c.Topic, "$") && !reserved && !strings.HasPrefix(c.Topic, "${") {
 		return nil, fmt.Errorf("topic %q: a reserved topic is written with $$: %w", c.Topic, iot.ErrInvalid)
 	}
-	a := &republishAction{text: c.Topic, reserved: reserved}
+	a := &republishAction{text: c.Topic, reserved: reserved, max: b.engine.cfg.MaxPayload}
 	switch c.QoS {
 	case "", "0":
 	case "1":
@@ -61,19 +62,12 @@ func (a *republishAction) name() string   { return "RepublishAction" }
 func (a *republishAction) target() string { return a.text }
 
 func (a *republishAction) apply(dst []iot.Effect, r *run) ([]iot.Effect, error) {
-	name, err := a.topic.Expand(&r.env)
+	name, err := a.topicName(r)
 	if err != nil {
-		return dst, fmt.Errorf("topic %s: %w", a.text, err)
+		return dst, err
 	}
-	switch {
-	case a.reserved:
-		name = name[1:]
-	case strings.HasPrefix(name, "$"):
-		// What a device sends must not lead there: it may not publish there itself.
-		return dst, fmt.Errorf("topic %s gives %s, which is reserved (only a topic that begins with $$ may be): %w", a.text, strconv.Quote(name), iot.ErrDenied)
-	}
-	if err := topic.ValidName(name); err != nil {
-		return dst, fmt.Errorf("topic %s gives %s: %w", a.text, strconv.Quote(name), err)
+	if a.max > 0 && len(r.output) > a.max {
+		return dst, fmt.Errorf("the rule's output has %d bytes, a message has at most %d: %w", len(r.output), a.max, iot.ErrLimit)
 	}
 	origin := r.message.Origin
 	origin.Hops++
@@ -88,4 +82,23 @@ func (a *republishAction) apply(dst []iot.Effect, r *run) ([]iot.Effect, error) 
 		}
 	}
 	return append(dst, &iot.Republish{Message: m}), nil
+}
+
+// topicName is the topic to publish to.
+func (a *republishAction) topicName(r *run) (string, error) {
+	name, err := a.topic.Expand(&r.env)
+	if err != nil {
+		return "", fmt.Errorf("topic %s: %w", a.text, err)
+	}
+	switch {
+	case a.reserved:
+		name = name[1:]
+	case strings.HasPrefix(name, "$"):
+		// What a device sends must not lead there: it may not publish there itself.
+		return "", fmt.Errorf("topic %s gives %s, which is reserved (only a topic that begins with $$ may be): %w", a.text, strconv.Quote(name), iot.ErrDenied)
+	}
+	if err := topic.ValidName(name); err != nil {
+		return "", fmt.Errorf("topic %s gives %s: %w", a.text, strconv.Quote(name), err)
+	}
+	return name, nil
 }

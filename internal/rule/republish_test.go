@@ -75,3 +75,21 @@ func TestRepublishToAReservedTopic(t *testing.T) {
 		})
 	}
 }
+
+// TestRulesPublishNoMoreThanDevicesMay: a device that may send so much gets a rule to
+// make more of it, which subscribers are not made for.
+func TestRulesPublishNoMoreThanDevicesMay(t *testing.T) {
+	e, err := New(Config{Account: account, Store: memory{}, Functions: functions{}, MaxPayload: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Create(iot.Rule{Name: "R", SQL: "SELECT x AS a, x AS b FROM 'in'", Actions: []iot.Action{republishTo("out")}}); err != nil {
+		t.Fatal(err)
+	}
+	for n, published := range map[int]bool{20: true, 60: false} {
+		effects := e.Evaluate(nil, message("in", `{"x":"`+strings.Repeat("x", n)+`"}`))
+		if _, ok := effects[0].(*iot.Republish); ok != published || len(effects) != 1 {
+			t.Errorf("%d bytes twice: %+v", n, effects[0])
+		}
+	}
+}

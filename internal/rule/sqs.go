@@ -31,10 +31,12 @@ func compileSQS(b *builder, config json.RawMessage) (action, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !strings.Contains(c.QueueURL, "${") {
-		if err := checkQueue(c.QueueURL); err != nil {
-			return nil, err
-		}
+	if err := checkOrigin("queueUrl", c.QueueURL); err != nil {
+		return nil, err
+	}
+	static, _, _ := strings.Cut(c.QueueURL, "${")
+	if err := checkQueue(static); err != nil {
+		return nil, err
 	}
 	if err := checkRole(c.RoleARN); err != nil {
 		return nil, err
@@ -44,7 +46,7 @@ func compileSQS(b *builder, config json.RawMessage) (action, error) {
 
 func checkQueue(text string) error {
 	u, err := url.Parse(text)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "http" && u.Scheme != "https" {
 		return fmt.Errorf("queueUrl %q is no URL of a queue: %w", text, iot.ErrInvalid)
 	}
 	if strings.HasSuffix(u.Path, ".fifo") {

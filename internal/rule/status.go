@@ -23,6 +23,7 @@ const (
 // counters count what a rule did; they outlive changes of the rule.
 type counters struct {
 	matched, fired, failures atomic.Uint64
+	disabled                 atomic.Int64 // when it was last logged that the rule is, in ns since the epoch
 
 	mu        sync.Mutex
 	lastError string
@@ -55,16 +56,26 @@ func (r *run) skipped(why string) {
 	}
 }
 
+// skippedDisabled logs that a disabled rule did nothing. Each message of its topic
+// comes here, from every connection: a lock is taken once in a period only.
+func (r *run) skippedDisabled() {
+	c := r.rule.counters
+	now, last := time.Now().UnixNano(), c.disabled.Load()
+	if now-last >= int64(sayAgain) && c.disabled.CompareAndSwap(last, now) {
+		r.skipped("the rule is disabled (aws iot enable-topic-rule --rule-name " + r.rule.rule.Name + ")")
+	}
+}
+
 // failed counts, logs and traces one failure.
 func (r *run) failed(f failure) {
 	c := r.rule.counters
 	c.failures.Add(1)
-	reason := f.err.Error()
+	reason := f.reason()
 	c.mu.Lock()
 	c.lastError = reason
 	c.mu.Unlock()
 	if f.action == statementAction {
-		r.traced(func(t *iot.RuleTrace) { t.Error = reason })
+		r.note(func(t *iot.RuleTrace) { t.Error = reason })
 	}
 	if r.engine.cfg.Logs != nil {
 		r.writeRuleLog(logEntry{Level: "ERROR", Status: "Failure", Event: "RuleExecution", Action: f.action, Details: reason})

@@ -3,6 +3,7 @@ package rule
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -35,7 +36,7 @@ func look(t *testing.T, e *Engine, filter iot.TraceFilter) <-chan iot.TraceLine 
 func TestTraceShowsWhatRulesMadeOfAMessage(t *testing.T) {
 	e := newEngine(t, functions{evaluate: stores}, nil)
 	queue := anAction("sqs", `{"queueUrl":"http://q/1/q",`+role+`}`)
-	broken := anAction("sqs", `{"queueUrl":"${nothing}",`+role+`}`)
+	broken := anAction("sqs", `{"queueUrl":"http://q/${nothing}.fifo",`+role+`}`)
 	for _, r := range []iot.Rule{
 		{Name: "Fires", SQL: "SELECT t FROM 'in/#' WHERE t > 1", Actions: []iot.Action{lambdaTo("ProcessIoTData"), queue, broken}},
 		{Name: "DoesNot", SQL: "SELECT t FROM 'in/+' WHERE t > 100", Actions: []iot.Action{queue}},
@@ -92,7 +93,7 @@ func TestTraceEndsWithItsListener(t *testing.T) {
 	if err := e.Trace(t.Context(), iot.TraceFilter{}, func(iot.TraceLine) error { return gone }); err != gone {
 		t.Errorf("ended with %v", err)
 	}
-	if n := e.traces.listening.Load(); n != 0 {
+	if n := len(e.traces.all()); n != 0 {
 		t.Errorf("%d listeners are left", n)
 	}
 }
@@ -121,6 +122,102 @@ func TestTraceLeavesOutWhatIsTooMuch(t *testing.T) {
 			t.Errorf("%d shown, %d said to be left out, of %d", shown, dropped, n)
 		}
 	})
+}
+
+func TestTraceShowsWhyARuleThatCallsOutDidNotFire(t *testing.T) {
+	e := newEngine(t, functions{}, nil)
+	sql := `SET @v = 1 SELECT aws_lambda("` + account.ARN("lambda", "function:F") + `", 1) AS n FROM 't' WHERE a = @v`
+	if err := e.Create(iot.Rule{Name: "R", SQL: sql, SQLVersion: "2016-03-23"}); err != nil {
+		t.Fatal(err)
+	}
+	lines := look(t, e, iot.TraceFilter{})
+	e.Evaluate(nil, message("t", `{"a":2}`))
+	if r := (<-lines).Message.Rules[0]; r.Later || r.Fired || len(r.Where) == 0 || r.Where[0].Value != "false" || len(r.Variables) != 1 {
+		t.Errorf("trace %+v", r)
+	}
+	e.Evaluate(nil, message("t", `{"a":1}`))
+	if r := (<-lines).Message.Rules[0]; !r.Later || r.Fired {
+		t.Errorf("trace %+v", r)
+	}
+}
+
+func TestTraceOfBasicIngest(t *testing.T) {
+	e := newEngine(t, functions{}, nil)
+	for _, r := range []iot.Rule{{Name: "On", SQL: "SELECT * FROM 'x'"}, {Name: "Off", SQL: "SELECT * FROM 'x'", Disabled: true}} {
+		if err := e.Create(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lines := look(t, e, iot.TraceFilter{Filter: "$aws/rules/#"})
+	e.Evaluate(nil, message("in", `{}`))
+	for _, tt := range []struct {
+		rule, topic string
+		shown       int
+		disabled    bool
+	}{{"On", "$aws/rules/On/in", 1, false}, {"Off", "$aws/rules/Off/in", 1, true}, {"Missing", "$aws/rules/Missing/in", 0, false}} {
+		e.Evaluate(nil, named(tt.rule, "in", `{}`))
+		m := (<-lines).Message
+		if m.Topic != tt.topic || len(m.Rules) != tt.shown || tt.shown > 0 && (m.Rules[0].Rule != tt.rule || m.Rules[0].Disabled != tt.disabled) {
+			t.Errorf("%s: %+v", tt.rule, m)
+		}
+	}
+}
+
+// TestSlowListenersHoldLittle: many rules, each with a large output, and a listener
+// that does not read.
+func TestSlowListenersHoldLittle(t *testing.T) {
+	e := newEngine(t, functions{}, nil)
+	const rules = 200
+	for i := range rules {
+		if err := e.Create(iot.Rule{Name: fmt.Sprintf("R%d", i), SQL: "SELECT * FROM '#'"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stuck, placed := make(chan struct{}), make(chan struct{})
+	var looking sync.WaitGroup
+	looking.Go(func() {
+		gone := errors.New("gone")
+		if err := e.Trace(t.Context(), iot.TraceFilter{}, func(iot.TraceLine) error { close(placed); <-stuck; return gone }); err != gone {
+			t.Error(err)
+		}
+	})
+	<-placed
+	one := look(t, e, iot.TraceFilter{Rule: "R7"})
+	payload := strings.Repeat("x", 1<<20)
+	const messages = 20
+	for range messages {
+		e.Evaluate(nil, message("t", payload))
+	}
+	slow := e.traces.all()[0]
+	held := int64(0)
+	for range len(slow.lines) {
+		line := <-slow.lines
+		held += sizeOfLine(&line)
+		if m := line.Message; m.More == 0 || len(m.Rules)+m.More != rules {
+			t.Errorf("%d rules shown, %d more, of %d", len(m.Rules), m.More, rules)
+		}
+	}
+	if held == 0 || held > traceBytes || slow.dropped.Load() == 0 {
+		t.Errorf("%d bytes wait, %d lines were left out", held, slow.dropped.Load())
+	}
+	close(stuck)
+	looking.Wait()
+	for range messages {
+		if m := (<-one).Message; len(m.Rules) != 1 || m.Rules[0].Rule != "R7" || m.Rules[0].Output.Truncated == 0 {
+			t.Errorf("of one rule: %d rules", len(m.Rules))
+		}
+	}
+}
+
+func TestTracesHaveOnlySoManyListeners(t *testing.T) {
+	e := newEngine(t, functions{}, nil)
+	for range maxListeners {
+		look(t, e, iot.TraceFilter{})
+	}
+	err := e.Trace(t.Context(), iot.TraceFilter{}, func(iot.TraceLine) error { return errors.New("it was let in") })
+	if !errors.Is(err, iot.ErrOverloaded) {
+		t.Errorf("one more: %v", err)
+	}
 }
 
 func TestNobodyLooksCostsNothing(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"github.com/fieldline-iot/fieldline/internal/ddb"
 	"github.com/fieldline-iot/fieldline/internal/iot"
 	"github.com/fieldline-iot/fieldline/internal/iotsql"
+	"github.com/fieldline-iot/fieldline/internal/telemetry"
 )
 
 // AWS's limits of what a rule's statement calls.
@@ -20,14 +21,11 @@ const (
 )
 
 // call performs a call out of a rule's statement.
-func (s *Server) call(ctx context.Context, ruleARN string, c iotsql.Call) (json.RawMessage, error) {
-	switch c.Function {
-	case "aws_lambda":
-		return s.callLambda(ctx, ruleARN, c.Args)
-	case "get_dynamodb", "get_registry_data":
-		return s.look(c)
+func (s *Server) call(ctx context.Context, ruleARN string, origin iot.Origin, c iotsql.Call) (json.RawMessage, error) {
+	if c.Function == "aws_lambda" {
+		return s.callLambda(ctx, ruleARN, origin, c.Args)
 	}
-	return nil, fmt.Errorf("%s(): %w", c.Function, iot.ErrUnsupported)
+	return s.look(c)
 }
 
 // look performs a call that only reads.
@@ -36,10 +34,13 @@ func (s *Server) look(c iotsql.Call) (json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.Function == "get_registry_data" {
+	switch c.Function {
+	case "get_registry_data":
 		return s.registryData(texts[0], texts[1])
+	case "get_dynamodb":
+		return s.tableItem(texts, c.Args)
 	}
-	return s.tableItem(texts, c.Args)
+	return nil, fmt.Errorf("%s(): %w", c.Function, iot.ErrUnsupported)
 }
 
 // callTexts are a call's arguments that are Strings; those of others are "".
@@ -56,7 +57,7 @@ func callTexts(c iotsql.Call) ([]string, error) {
 }
 
 // callLambda invokes a function, which must let the rule invoke it.
-func (s *Server) callLambda(ctx context.Context, ruleARN string, args []json.RawMessage) (json.RawMessage, error) {
+func (s *Server) callLambda(ctx context.Context, ruleARN string, origin iot.Origin, args []json.RawMessage) (json.RawMessage, error) {
 	var arn string
 	if err := json.Unmarshal(args[0], &arn); err != nil {
 		return nil, fmt.Errorf("the ARN %s is no String: %w", args[0], iot.ErrInvalid)
@@ -75,6 +76,9 @@ func (s *Server) callLambda(ctx context.Context, ruleARN string, args []json.Raw
 	}
 	ctx, stop := context.WithTimeout(ctx, lambdaPatience)
 	defer stop()
+	if s.functions.Inline(name) {
+		return s.callInline(ctx, name, origin, args[1])
+	}
 	answer, err := s.functions.Invoke(ctx, iot.Invocation{Function: name, Event: args[1]})
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
@@ -85,6 +89,21 @@ func (s *Server) callLambda(ctx context.Context, ruleARN string, args []json.Raw
 		return nil, fmt.Errorf("%s failed: %s", name, answer.Payload)
 	}
 	return answer.Payload, nil
+}
+
+// callInline has the built-in ProcessIoTData store a reading in the name of who sent
+// the message, as a lambda action has: a device reports for itself only.
+func (s *Server) callInline(ctx context.Context, name string, origin iot.Origin, event []byte) (json.RawMessage, error) {
+	effects, err := s.functions.Evaluate(name, nil, event, origin)
+	if err != nil {
+		// It is the event that is refused, even for its device: denied means that the
+		// rule may not invoke the function.
+		return nil, fmt.Errorf("%s refused: %v: %w", name, err, iot.ErrInvalid)
+	}
+	if err := s.ingest.Apply(ctx, effects...); err != nil {
+		return nil, err
+	}
+	return json.RawMessage(telemetry.Processed), nil
 }
 
 // tableItem is the item that get_dynamodb(table, key, value[, key, value], role)
@@ -114,6 +133,9 @@ func (s *Server) tableItem(texts []string, args []json.RawMessage) (json.RawMess
 // registryData is what the registry knows of a thing; nil when it has none of that
 // name. Things are in no groups, for there are none.
 func (s *Server) registryData(operation, thing string) (json.RawMessage, error) {
+	if operation != "DescribeThing" && operation != "ListThingGroupsForThing" {
+		return nil, fmt.Errorf("get_registry_data(%q): %w", operation, iot.ErrUnsupported)
+	}
 	t, err := s.store.Thing(thing)
 	if errors.Is(err, iot.ErrNotFound) {
 		return nil, nil
@@ -121,23 +143,20 @@ func (s *Server) registryData(operation, thing string) (json.RawMessage, error) 
 	if err != nil {
 		return nil, err
 	}
-	switch operation {
-	case "DescribeThing":
-		attributes := t.Attributes
-		if attributes == nil {
-			attributes = map[string]string{}
-		}
-		return json.Marshal(struct {
-			ClientID   string            `json:"defaultClientId"`
-			Name       string            `json:"thingName"`
-			ID         string            `json:"thingId"`
-			ARN        string            `json:"thingArn"`
-			Type       string            `json:"thingTypeName,omitempty"`
-			Attributes map[string]string `json:"attributes"`
-			Version    int64             `json:"version"`
-		}{t.Name, t.Name, t.ID, s.cfg.Account.ARN("iot", "thing/"+t.Name), t.Type, attributes, t.Version})
-	case "ListThingGroupsForThing":
+	if operation == "ListThingGroupsForThing" {
 		return json.RawMessage(`{"thingGroups":[]}`), nil
 	}
-	return nil, fmt.Errorf("get_registry_data(%q): %w", operation, iot.ErrUnsupported)
+	attributes := t.Attributes
+	if attributes == nil {
+		attributes = map[string]string{}
+	}
+	return json.Marshal(struct {
+		ClientID   string            `json:"defaultClientId"`
+		Name       string            `json:"thingName"`
+		ID         string            `json:"thingId"`
+		ARN        string            `json:"thingArn"`
+		Type       string            `json:"thingTypeName,omitempty"`
+		Attributes map[string]string `json:"attributes"`
+		Version    int64             `json:"version"`
+	}{t.Name, t.Name, t.ID, s.cfg.Account.ARN("iot", "thing/"+t.Name), t.Type, attributes, t.Version})
 }

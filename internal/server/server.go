@@ -155,8 +155,9 @@ func (s *Server) buildAuthority() (err error) {
 func (s *Server) buildRules() (err error) {
 	s.rules, err = rule.New(rule.Config{
 		Account: s.cfg.Account, Store: s.store, Functions: s.functions, Logs: s.logGroups.Write, Call: s.call,
-		Apply: func(ctx context.Context, effects ...iot.Effect) error { return s.ingest.Apply(ctx, effects...) },
-		Log:   s.log, Metrics: s.metrics,
+		MaxPayload: s.cfg.limits().Payload,
+		Apply:      func(ctx context.Context, effects ...iot.Effect) error { return s.ingest.Apply(ctx, effects...) },
+		Log:        s.log, Metrics: s.metrics,
 	})
 	return err
 }

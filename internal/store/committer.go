@@ -78,7 +78,7 @@ func effectSize(e iot.Effect) int64 {
 	case *iot.Enqueue:
 		return entrySize(e.Key, e.Body)
 	case *iot.DeadLetter:
-		return int64(len(e.Reason)+len(e.Rule)+len(e.Action)+len(e.Topic)+len(e.Origin)+len(e.Outbox)+len(e.Key)+len(e.Body)) + 64
+		return int64(len(e.Reason)+len(e.Rule)+len(e.Action)+len(e.Topic)+len(e.Origin)+len(e.Outbox)+len(e.Key)+len(e.Task)+len(e.Body)) + 64
 	case *iot.Retain:
 		return messageSize(e.Message)
 	case *iot.Queue:

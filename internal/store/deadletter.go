@@ -82,7 +82,7 @@ const deadLetterV1 = 1
 
 // texts are the fields that stand before the body; those of old values come first.
 func texts(d *iot.DeadLetter) []*string {
-	return []*string{&d.Reason, &d.Rule, &d.Action, &d.Topic, &d.Origin, &d.Outbox, &d.Key}
+	return []*string{&d.Reason, &d.Rule, &d.Action, &d.Topic, &d.Origin, &d.Outbox, &d.Key, &d.Task}
 }
 
 // oldTexts is how many of them old values have.

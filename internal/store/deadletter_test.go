@@ -137,7 +137,7 @@ func TestOldLettersAreRead(t *testing.T) {
 // read to the same again.
 func FuzzDeadLetter(f *testing.F) {
 	e := iot.DeadEntry{ID: 1, At: epoch, DeadLetter: iot.DeadLetter{
-		Reason: "refused", Rule: "r", Action: "lambda", Topic: "t", Origin: "d", Outbox: "lambda/f", Key: "k", Body: []byte("body"),
+		Reason: "refused", Rule: "r", Action: "lambda", Topic: "t", Origin: "d", Outbox: "lambda/f", Key: "k", Task: `{"rule":"r"}`, Body: []byte("body"),
 	}}
 	f.Add(oldLetter(e))
 	f.Add(appendDeadLetter(nil, &e))
