@@ -141,7 +141,7 @@ func (c *compiled) build(e *Engine, a iot.Action, number int, onError bool) (act
 	compile := actions()[a.Kind]
 	if compile == nil {
 		if slices.Contains(refused(), a.Kind) {
-			return nil, fmt.Errorf("action %q (cloudwatchLogs, dynamoDB, dynamoDBv2, http, kinesis, lambda, republish and sqs are): %w", a.Kind, iot.ErrUnsupported)
+			return nil, fmt.Errorf("action %q (supported are cloudwatchLogs, dynamoDB, dynamoDBv2, http, kinesis, lambda, republish and sqs): %w", a.Kind, iot.ErrUnsupported)
 		}
 		return nil, fmt.Errorf("%q is no action of a rule: %w", a.Kind, iot.ErrInvalid)
 	}

@@ -38,6 +38,11 @@ func compileRepublish(b *builder, config json.RawMessage) (action, error) {
 		return nil, fmt.Errorf("topic %q: a reserved topic is written with $$: %w", c.Topic, iot.ErrInvalid)
 	}
 	a := &republishAction{text: c.Topic, reserved: reserved}
+	if !strings.Contains(c.Topic, "${") { // no message can mend it
+		if err := topic.ValidName(c.Topic); err != nil {
+			return nil, fmt.Errorf("topic %q: %w: %w", c.Topic, err, iot.ErrInvalid)
+		}
+	}
 	switch c.QoS {
 	case "", "0":
 	case "1":

@@ -1,6 +1,7 @@
 package rule
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -71,6 +72,27 @@ func TestRepublishToAReservedTopic(t *testing.T) {
 			}
 			if letter, dead := effects[0].(*iot.DeadLetter); dead && !strings.Contains(letter.Reason, "reserved") {
 				t.Errorf("reason %q", letter.Reason)
+			}
+		})
+	}
+}
+
+func TestRepublishToATopicThatNoMessageMendsIsRefused(t *testing.T) {
+	for _, tt := range []struct {
+		topic string
+		ok    bool
+	}{
+		{"out/a", true},
+		{"$$aws/things/a/shadow/update", true},
+		{"out/${t}", true},
+		{"out/#", false},
+		{"out/+/a", false},
+	} {
+		t.Run(tt.topic, func(t *testing.T) {
+			e := newEngine(t, functions{}, nil)
+			err := e.Create(iot.Rule{Name: "R", SQL: "SELECT * FROM 'a'", Actions: []iot.Action{republishTo(tt.topic)}})
+			if (err == nil) != tt.ok || err != nil && !errors.Is(err, iot.ErrInvalid) {
+				t.Errorf("created with %v", err)
 			}
 		})
 	}
