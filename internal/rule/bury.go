@@ -12,7 +12,7 @@ import (
 // the effects of its rule's error action, if it has one.
 func (e *Engine) Bury(entry iot.OutboxEntry, attempts int, err error) (iot.DeadLetter, []iot.Effect) {
 	letter := iot.DeadLetter{
-		Reason: fmt.Sprintf("after %d attempts: %v", attempts, err), Action: entry.Lane.Action,
+		Reason: fmt.Sprintf("after %s: %v", attemptsMade(attempts), err), Action: entry.Lane.Action,
 		Body: entry.Body, Outbox: entry.Lane.Action, Key: entry.Key,
 	}
 	task, invalid := iot.ParseTask(entry.Body)
@@ -31,6 +31,14 @@ func (e *Engine) Bury(entry iot.OutboxEntry, attempts int, err error) (iot.DeadL
 	f := failure{task.Action, task.Target, err}
 	r.failed(f)
 	return letter, r.onError(nil, []failure{f})
+}
+
+// attemptsMade is how many attempts there were, in words.
+func attemptsMade(n int) string {
+	if n == 1 {
+		return "1 attempt"
+	}
+	return fmt.Sprintf("%d attempts", n)
 }
 
 // Again returns the effects of trying once more what a dead letter says was
