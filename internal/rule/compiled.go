@@ -124,6 +124,19 @@ func (e *Engine) compile(r iot.Rule) (*compiled, error) {
 	return c, nil
 }
 
+// check refuses what runs but can never do anything. Rules that are stored are not
+// checked again: they stay in force.
+func (c *compiled) check() error {
+	for _, a := range append(slices.Clone(c.actions), c.errorAction) {
+		if republish, ok := a.(*republishAction); ok {
+			if err := republish.check(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // checkFrom refuses a filter that no topic can match. Without one a rule is
 // reached by Basic Ingest only.
 func checkFrom(filter string) error {

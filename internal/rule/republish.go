@@ -38,11 +38,6 @@ func compileRepublish(b *builder, config json.RawMessage) (action, error) {
 		return nil, fmt.Errorf("topic %q: a reserved topic is written with $$: %w", c.Topic, iot.ErrInvalid)
 	}
 	a := &republishAction{text: c.Topic, reserved: reserved}
-	if !strings.Contains(c.Topic, "${") { // no message can mend it
-		if err := topic.ValidName(c.Topic); err != nil {
-			return nil, fmt.Errorf("topic %q: %w: %w", c.Topic, err, iot.ErrInvalid)
-		}
-	}
 	switch c.QoS {
 	case "", "0":
 	case "1":
@@ -60,6 +55,17 @@ func compileRepublish(b *builder, config json.RawMessage) (action, error) {
 		}
 	}
 	return a, nil
+}
+
+// check refuses a topic that no message can mend.
+func (a *republishAction) check() error {
+	if strings.Contains(a.text, "${") {
+		return nil
+	}
+	if err := topic.ValidName(a.text); err != nil {
+		return fmt.Errorf("republish action: topic %q: %w: %w", a.text, err, iot.ErrInvalid)
+	}
+	return nil
 }
 
 func (a *republishAction) name() string   { return "RepublishAction" }

@@ -97,3 +97,18 @@ func TestRepublishToATopicThatNoMessageMendsIsRefused(t *testing.T) {
 		})
 	}
 }
+
+// What a later version refuses to create must not keep a server from starting.
+func TestStoredRulesAreNotCheckedAgain(t *testing.T) {
+	r := iot.Rule{Name: "R", SQL: "SELECT * FROM 'a'", Actions: []iot.Action{republishTo("out/#")}}
+	e, err := New(Config{Account: account, Store: memory{"R": r}, Functions: functions{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.SetDisabled("R", true); err != nil {
+		t.Error(err)
+	}
+	if err := e.Replace(r); !errors.Is(err, iot.ErrInvalid) {
+		t.Errorf("replaced with %v", err)
+	}
+}
