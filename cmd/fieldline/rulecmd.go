@@ -104,7 +104,7 @@ func (t *target) listRules(c *cobra.Command) error {
 			state = "no permission"
 		}
 		number := func(n uint64) string { return strconv.FormatUint(n, 10) }
-		out.add(unescaped(raw), r.Name, state, number(r.Matched), number(r.Fired), number(r.Failed), strings.Join(r.Actions, ", "), r.SQL)
+		out.add(unescaped(raw), r.Name, state, number(r.Matched), number(r.Fired), number(r.Failed), cut(strings.Join(r.Actions, ", "), 48), r.SQL)
 	}
 	if err := out.end(nil); err != nil || out.table == nil {
 		return err
@@ -115,6 +115,14 @@ func (t *target) listRules(c *cobra.Command) error {
 		}
 	}
 	return nil
+}
+
+// cut is the beginning of a text of more than n characters.
+func cut(text string, n int) string {
+	if letters := []rune(text); len(letters) > n {
+		return string(letters[:n-1]) + "…"
+	}
+	return text
 }
 
 func printIndented(c *cobra.Command, raw json.RawMessage) error {

@@ -251,3 +251,16 @@ func TestUnescapedJSONIsTheSameDocument(t *testing.T) {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
+
+func TestCutKeepsWholeCharacters(t *testing.T) {
+	for _, tt := range []struct{ in, want string }{
+		{"abcd", "abcd"},
+		{"abcde", "abc…"},
+		{"ßßßßß", "ßßß…"},
+		{"", ""},
+	} {
+		if got := cut(tt.in, 4); got != tt.want {
+			t.Errorf("cut(%q) is %q, want %q", tt.in, got, tt.want)
+		}
+	}
+}
