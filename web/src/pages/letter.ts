@@ -83,7 +83,7 @@ function message(base64: string): HTMLElement | false {
   const payload = taskPayload(textOf(base64));
   if (payload === undefined) return false;
   const text = textOf(payload);
-  return h("section", { "aria-label": "Message" }, h("h2", {}, "Message"), text === undefined && h("p", { class: "muted" }, "It is not text: in base64."), data(text ?? payload, "the message"));
+  return h("section", { "aria-label": "Message" }, h("div", { class: "section-head" }, h("h2", {}, "Message")), text === undefined && h("p", { class: "muted" }, "It is not text: in base64."), data(text ?? payload, "the message"));
 }
 
 /** The body, as text where it is text, or in base64. */
