@@ -80,7 +80,7 @@ function variableList(nodes: readonly PartNode[]): HTMLElement {
 
 function actionElement(action: ActionTrace): HTMLElement {
   const [shape, word] = STATES[action.state] ?? ["never", action.state];
-  const more = [(action.attempt ?? 0) > 1 && `attempt ${action.attempt}`, action.took && took(action.took)].filter(Boolean).join(" · ");
+  const more = [(action.attempt ?? 0) > 1 && `attempt ${action.attempt}`, action.state !== "queued" && action.took && took(action.took)].filter(Boolean).join(" · ");
   return h(
     "li",
     {},
