@@ -20,7 +20,7 @@ import (
 func ruleCommand(t *target) *cobra.Command {
 	return group("rule", "List, show, create, switch and follow topic rules", "  fieldline rule list\n  fieldline rule trace SendToLambdaRule",
 		&cobra.Command{
-			Use: "list", Short: "List rules with what they did", Example: "  fieldline rule list", Args: cobra.NoArgs,
+			Use: "list", Short: "List rules with what they did since the server started", Example: "  fieldline rule list", Args: cobra.NoArgs,
 			RunE: func(c *cobra.Command, _ []string) error { return t.listRules(c) },
 		},
 		&cobra.Command{
