@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fieldline-iot/fieldline/internal/awsapi"
+	"github.com/fieldline-iot/fieldline/internal/iot"
 )
 
 func deadLetterCommand(t *target) *cobra.Command {
@@ -107,7 +108,7 @@ func deadLetterShowCommand(t *target) *cobra.Command {
 // describeLetter prints a dead letter for people.
 func describeLetter(to io.Writer, l *awsapi.DeadLetter) error {
 	out := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-	for _, line := range [][2]string{
+	lines := [][2]string{
 		{"dead letter", strconv.FormatUint(l.ID, 10)},
 		{"since", moment(l.At)},
 		{"reason", l.Reason},
@@ -118,7 +119,11 @@ func describeLetter(to io.Writer, l *awsapi.DeadLetter) error {
 		{"outbox", l.Outbox},
 		{"key", l.Key},
 		{"size", fmt.Sprintf("%d bytes", l.Size)},
-	} {
+	}
+	if task, err := iot.ParseTask(l.Body); err == nil && l.Outbox != "" { // it is in the body too, in base64
+		lines = append(lines, [2]string{"trace", task.Trace}, [2]string{"message", excerpt(iot.NewExcerpt(task.Message.Payload))})
+	}
+	for _, line := range lines {
 		if line[1] != "" {
 			fmt.Fprintf(out, "%s\t%s\n", line[0], printable(line[1]))
 		}

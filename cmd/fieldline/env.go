@@ -13,7 +13,7 @@ import (
 func envCommand(t *target) *cobra.Command {
 	return &cobra.Command{
 		Use:     "env",
-		Short:   "Print the export lines that point the AWS CLI, SDKs and the guide's snippets here",
+		Short:   "Print the export lines that point the AWS CLI, SDKs, the guide's snippets and fieldline here",
 		Example: `  eval "$(fieldline env)" && aws iot list-things`,
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -34,6 +34,9 @@ func envCommand(t *target) *cobra.Command {
 				{"IOT_ENDPOINT", status.Endpoint},
 				{"WEBSOCKET_API_ID", status.WebSocketAPIID},
 				{"WEBSOCKET_URL", status.WebSocketURL},
+				{variable("data"), filepath.Dir(credentials)}, // so that fieldline's own commands find it too
+				{variable("control-addr"), t.control},
+				{variable("gateway-addr"), t.gateway},
 			} {
 				fmt.Fprintf(c.OutOrStdout(), "export %s=%s\n", v[0], shellQuote(v[1]))
 			}

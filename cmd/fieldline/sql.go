@@ -171,7 +171,11 @@ func (o *sqlOptions) evaluate(out io.Writer, sql string, payload []byte) error {
 		return fmt.Errorf("evaluating: %w", err)
 	}
 	if !explained.Fired {
-		return &exitError{3, errors.New("did not fire: WHERE is not true for this payload")}
+		why := "did not fire: WHERE is not true for this payload"
+		if len(explained.Where) > 0 && explained.Where[0].Value == "Undefined" && !json.Valid(payload) {
+			why += ", which is not JSON: every field of it is Undefined"
+		}
+		return &exitError{3, errors.New(why)}
 	}
 	if len(explained.Payload) == 0 { // SELECT VALUE of Undefined, or an empty message
 		return nil

@@ -60,7 +60,7 @@ func baseURL(addr string) string {
 func (t *target) credentials() (sigv4.Credentials, error) {
 	c, err := server.LoadCredentials(t.data)
 	if errors.Is(err, fs.ErrNotExist) {
-		return c, fmt.Errorf("no credentials in %s: start the server with fieldline up, or name its data folder with --data", t.data)
+		return c, fmt.Errorf("no credentials in %s: start the server with fieldline up, or name its data folder and address with --data and --control-addr (fieldline up prints the line)", t.data)
 	}
 	return c, err
 }

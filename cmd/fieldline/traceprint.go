@@ -19,10 +19,11 @@ type tracePrinter struct {
 	out     io.Writer
 	pretty  bool
 	explain bool // with the values of SET and WHERE
+	now     func() time.Time
 }
 
 func newTracePrinter(out io.Writer, explain bool) *tracePrinter {
-	return &tracePrinter{out, terminal(out), explain}
+	return &tracePrinter{out, terminal(out), explain, time.Now}
 }
 
 // line prints a line of a live trace.
@@ -49,18 +50,36 @@ func (p *tracePrinter) message(m *iot.MessageTrace) error {
 	if m.ClientID != "" {
 		from = " from " + visible(m.ClientID)
 	}
-	fmt.Fprintf(&b, "%s  %s%s  %s\n", m.At.Local().Format("15:04:05.000"), visible(m.Topic), from, excerpt(m.Payload))
+	fmt.Fprintf(&b, "%s  %s%s  %s\n", p.clock(m.At), visible(m.Topic), from, excerpt(m.Payload))
 	if len(m.Rules) == 0 {
 		b.WriteString("  no rule matches this topic\n")
 	}
 	for i := range m.Rules {
 		p.rule(&b, &m.Rules[i])
+		if silentlyNotJSON(m, &m.Rules[i]) {
+			b.WriteString("    the payload is not JSON, so every field of it is Undefined\n")
+		}
 	}
 	if m.More > 0 {
 		fmt.Fprintf(&b, "  … and %d more rules, which fieldline rule trace NAME shows\n", m.More)
 	}
 	_, err := p.out.Write(b.Bytes())
 	return err
+}
+
+// clock writes when a message came, with the day when that was not today.
+func (p *tracePrinter) clock(at time.Time) string {
+	at = at.Local()
+	if y, m, d := p.now().Date(); at.Year() != y || at.Month() != m || at.Day() != d {
+		return at.Format("2006-01-02 15:04:05.000")
+	}
+	return at.Format("15:04:05.000")
+}
+
+// silentlyNotJSON reports whether a rule did not fire on a message that has no
+// fields for it to look at.
+func silentlyNotJSON(m *iot.MessageTrace, r *iot.RuleTrace) bool {
+	return len(r.Where) > 0 && r.Where[0].Value == "Undefined" && m.Payload.Truncated == 0 && !json.Valid(m.Payload.Bytes)
 }
 
 // rule prints what one rule made of it. A statement that is tried has no name.
@@ -111,11 +130,14 @@ func firing(r *iot.RuleTrace) string {
 // actionLine says how an action fared.
 func actionLine(a *iot.ActionTrace) string {
 	var b strings.Builder
+	if a.ErrorAction {
+		b.WriteString("error action ")
+	}
 	fmt.Fprintf(&b, "%s  %s  %s", a.Action, visible(a.Target), a.State)
 	if a.Attempt > 1 {
 		fmt.Fprintf(&b, ", attempt %d", a.Attempt)
 	}
-	if a.Took > 0 {
+	if a.Took > 0 && a.State != iot.ActionQueued { // of which only the recording was timed
 		fmt.Fprintf(&b, " in %s", a.Took.Round(10*time.Microsecond))
 	}
 	if a.Error != "" {

@@ -60,7 +60,7 @@ func TestATraceForPeople(t *testing.T) {
               … Hot 0b5e8c7a  SqsAction  https://sqs/q  retrying, attempt 2 in 1.5s: the queue is away
 `
 	var out bytes.Buffer
-	p := &tracePrinter{out: &out, pretty: true, explain: true}
+	p := &tracePrinter{out: &out, pretty: true, now: traced().At.Local, explain: true}
 	action := iot.ActionTrace{
 		Trace: traced().ID, Rule: "Hot", Action: "SqsAction", Target: "https://sqs/q",
 		State: iot.ActionRetrying, Attempt: 2, Took: 1500 * time.Millisecond, Error: "the queue is away",
@@ -72,7 +72,7 @@ func TestATraceForPeople(t *testing.T) {
 
 func TestATraceForPeopleShowsNoPartsUnlessAsked(t *testing.T) {
 	var out bytes.Buffer
-	p := &tracePrinter{out: &out, pretty: true}
+	p := &tracePrinter{out: &out, pretty: true, now: traced().At.Local}
 	m := traced()
 	m.Rules = nil
 	if err := errors.Join(p.message(traced()), p.message(m)); err != nil || strings.Contains(out.String(), "WHERE t") || !strings.Contains(out.String(), "no rule matches this topic") {
@@ -188,6 +188,80 @@ func TestCallsWithoutAServerAreRefusedByName(t *testing.T) {
 	} {
 		if _, err := noCall(iotsql.Call{Function: function}); err == nil || !strings.HasPrefix(err.Error(), function) || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v", function, err)
+		}
+	}
+}
+
+func TestATraceOfAnotherDayHasItsDate(t *testing.T) {
+	var out bytes.Buffer
+	m := traced()
+	p := &tracePrinter{out: &out, pretty: true, now: func() time.Time { return m.At.AddDate(0, 0, 1) }}
+	if err := p.message(m); err != nil || !strings.HasPrefix(out.String(), "2026-11-23 09:00:00.250  sensor/data") {
+		t.Errorf("%v, got\n%s", err, out.String())
+	}
+}
+
+func TestATraceSaysThatThePayloadIsNotJSON(t *testing.T) {
+	const note = "the payload is not JSON"
+	undefined := []iot.TracePart{{Text: "t > 1", Value: "Undefined"}}
+	for _, tt := range []struct {
+		name, payload string
+		where         []iot.TracePart
+		want          bool
+	}{
+		{"a WHERE that is Undefined on text", "broken", undefined, true},
+		{"a WHERE that is Undefined on JSON", "{}", undefined, false},
+		{"a WHERE that is false on text", "broken", []iot.TracePart{{Text: "topic() = 'a'", Value: "false"}}, false},
+		{"no WHERE on text", "broken", nil, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var out bytes.Buffer
+			m := traced()
+			m.Payload = iot.NewExcerpt([]byte(tt.payload))
+			m.Rules = []iot.RuleTrace{{Rule: "R", Where: tt.where}}
+			p := &tracePrinter{out: &out, pretty: true, now: m.At.Local}
+			if err := p.message(m); err != nil || strings.Contains(out.String(), note) != tt.want {
+				t.Errorf("%v, got\n%s", err, out.String())
+			}
+		})
+	}
+}
+
+func TestAnActionInATrace(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		iot.ActionTrace
+		want string
+	}{
+		{"how long the recording took is left out", iot.ActionTrace{Action: "SqsAction", Target: "q", State: iot.ActionQueued, Took: time.Second}, "SqsAction  q  queued"},
+		{"how long an action took is not", iot.ActionTrace{Action: "SqsAction", Target: "q", State: iot.ActionDone, Took: time.Second}, "SqsAction  q  done in 1s"},
+		{"the error action is named", iot.ActionTrace{Action: "RepublishAction", Target: "e", State: iot.ActionDone, ErrorAction: true}, "error action RepublishAction  e  done"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := actionLine(&tt.ActionTrace); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestUnescapedJSONIsTheSameDocument(t *testing.T) {
+	const in = `{"sql":"a \u003e 1 \u0026\u003c \\u003e \u00e9 \"\u0000"}`
+	const want = `{"sql":"a > 1 &< \\u003e \u00e9 \"\u0000"}`
+	if got := string(unescaped([]byte(in))); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestCutKeepsWholeCharacters(t *testing.T) {
+	for _, tt := range []struct{ in, want string }{
+		{"abcd", "abcd"},
+		{"abcde", "abc…"},
+		{"ßßßßß", "ßßß…"},
+		{"", ""},
+	} {
+		if got := cut(tt.in, 4); got != tt.want {
+			t.Errorf("cut(%q) is %q, want %q", tt.in, got, tt.want)
 		}
 	}
 }

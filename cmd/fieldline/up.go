@@ -233,6 +233,23 @@ func startAllocations(path string) (end func(), err error) {
 	}, nil
 }
 
+// envLine is the command that prints this server's environment: with the flags that
+// find a server which is not where fieldline looks without them.
+func envLine(data, control, gateway string) string {
+	line := "fieldline env"
+	defaults := server.DefaultConfig()
+	if usual, err := filepath.Abs(defaults.Data); err != nil || data != usual {
+		line += " --data " + shellQuote(data)
+	}
+	if control != defaults.ControlAddr {
+		line += " --control-addr " + shellQuote(control)
+	}
+	if gateway != "http://"+defaults.GatewayAddr {
+		line += " --gateway-addr " + shellQuote(strings.TrimPrefix(gateway, "http://"))
+	}
+	return line
+}
+
 // printWhere tells the user where everything is.
 func printWhere(w io.Writer, s *server.Server, data string) {
 	if abs, err := filepath.Abs(data); err == nil {
@@ -251,7 +268,7 @@ func printWhere(w io.Writer, s *server.Server, data string) {
 	}
 	line("websocket", s.WebSocketURL(), "every reading, as it is stored")
 	line("http api", s.GatewayURL()+"/prod/iotdata", "latest readings and history")
-	line("control", "http://"+a.Control, `AWS CLI and SDKs: eval "$(fieldline env)"`)
+	line("control", "http://"+a.Control, fmt.Sprintf(`AWS CLI and SDKs: eval "$(%s)"`, envLine(data, a.Control, s.GatewayURL())))
 	line("data", data, "")
 	fmt.Fprintf(w, "\nTo change things in the dashboard, open this link; it works once:\n\n  operator    %s\n\n", s.LoginURL())
 }

@@ -50,14 +50,16 @@ const (
 
 // ActionTrace is how one action of a rule fared.
 type ActionTrace struct {
-	Trace   string        `json:"trace,omitempty"` // the message's; with Rule in traces that come alone
-	Rule    string        `json:"rule,omitempty"`
-	Action  string        `json:"action"` // such as SqsAction
-	Target  string        `json:"target"`
-	State   string        `json:"state"`
-	Error   string        `json:"error,omitempty"`
-	Attempt int           `json:"attempt,omitempty"`
-	Took    time.Duration `json:"took,omitempty"` // nanoseconds
+	Trace  string `json:"trace,omitempty"` // the message's; with Rule in traces that come alone
+	Rule   string `json:"rule,omitempty"`
+	Action string `json:"action"` // such as SqsAction
+	Target string `json:"target"`
+	// ErrorAction says that it is the rule's error action.
+	ErrorAction bool          `json:"errorAction,omitempty"`
+	State       string        `json:"state"`
+	Error       string        `json:"error,omitempty"`
+	Attempt     int           `json:"attempt,omitempty"`
+	Took        time.Duration `json:"took,omitempty"` // nanoseconds
 }
 
 // TraceLine is one line of a live trace: a message, or what became later of an

@@ -133,11 +133,19 @@ func (d *Dispatcher) end(ctx context.Context, e iot.OutboxEntry, t *try) (pause 
 	return pause, false, nil
 }
 
+// attemptsMade is how many attempts there were, in words.
+func attemptsMade(n int) string {
+	if n == 1 {
+		return "1 attempt"
+	}
+	return fmt.Sprintf("%d attempts", n)
+}
+
 // bury applies what an entry's kind has happen when it failed for good, and moves the
 // entry to the dead-letter.
 func (d *Dispatcher) bury(ctx context.Context, e iot.OutboxEntry, t *try) error {
 	letter := iot.DeadLetter{
-		Reason: fmt.Sprintf("after %d attempts: %v", t.attempts, t.cause),
+		Reason: fmt.Sprintf("after %s: %v", attemptsMade(t.attempts), t.cause),
 		Action: e.Lane.Action + " " + e.Key, Outbox: e.Lane.Action, Key: e.Key, Body: e.Body,
 	}
 	if own := d.cfg.Bury[kindOf(e.Lane.Action)]; own != nil {

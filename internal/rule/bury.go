@@ -16,7 +16,7 @@ import (
 func (e *Engine) Bury(entry iot.OutboxEntry, attempts int, err error) (iot.DeadLetter, []iot.Effect) {
 	f := failure{err: err}
 	letter := iot.DeadLetter{
-		Reason: fmt.Sprintf("after %d attempts: %s", attempts, f.reason()), Action: entry.Lane.Action,
+		Reason: fmt.Sprintf("after %s: %s", attemptsMade(attempts), f.reason()), Action: entry.Lane.Action,
 		Body: entry.Body, Outbox: entry.Lane.Action, Key: entry.Key,
 	}
 	task := taskOf(entry)
@@ -35,6 +35,14 @@ func (e *Engine) Bury(entry iot.OutboxEntry, attempts int, err error) (iot.DeadL
 	f.action, f.target, f.number = task.Action, task.Target, task.Number
 	r.failed(f)
 	return letter, r.onError(nil, []failure{f})
+}
+
+// attemptsMade is how many attempts there were, in words.
+func attemptsMade(n int) string {
+	if n == 1 {
+		return "1 attempt"
+	}
+	return fmt.Sprintf("%d attempts", n)
 }
 
 // taskOf returns the rule's action that recorded an outbox entry; nil when none did.

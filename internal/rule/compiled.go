@@ -132,6 +132,19 @@ func (e *Engine) compile(r iot.Rule) (*compiled, error) {
 	return c, nil
 }
 
+// check refuses what runs but can never do anything. Rules that are stored are not
+// checked again: they stay in force.
+func (c *compiled) check() error {
+	for _, a := range append(slices.Clone(c.actions), c.errorAction) {
+		if republish, ok := a.(*republishAction); ok {
+			if err := republish.check(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // checkFrom refuses a filter that no topic can match. Without one a rule is
 // reached by Basic Ingest only.
 func checkFrom(filter string) error {
@@ -149,7 +162,7 @@ func (c *compiled) build(e *Engine, a iot.Action, number int, onError bool) (act
 	compile := actions()[a.Kind]
 	if compile == nil {
 		if slices.Contains(refused(), a.Kind) {
-			return nil, fmt.Errorf("action %q (cloudwatchLogs, dynamoDB, dynamoDBv2, http, kinesis, lambda, republish and sqs are): %w", a.Kind, iot.ErrUnsupported)
+			return nil, fmt.Errorf("action %q (supported are cloudwatchLogs, dynamoDB, dynamoDBv2, http, kinesis, lambda, republish and sqs): %w", a.Kind, iot.ErrUnsupported)
 		}
 		return nil, fmt.Errorf("%q is no action of a rule: %w", a.Kind, iot.ErrInvalid)
 	}

@@ -117,7 +117,7 @@ func (e *Engine) Create(r iot.Rule) error {
 	if e.byName[r.Name] != nil {
 		return fmt.Errorf("rule %q: %w", r.Name, iot.ErrExists)
 	}
-	return e.put(r)
+	return e.put(r, (*compiled).check)
 }
 
 // Replace validates a rule and puts it in place of the one of the same name; its
@@ -130,7 +130,7 @@ func (e *Engine) Replace(r iot.Rule) error {
 		return fmt.Errorf("rule %q: %w", r.Name, iot.ErrNotFound)
 	}
 	r.Created = old.rule.Created
-	return e.put(r)
+	return e.put(r, (*compiled).check)
 }
 
 // SetDisabled disables or enables a rule, from the next message on.
@@ -143,11 +143,15 @@ func (e *Engine) SetDisabled(name string, disabled bool) error {
 	}
 	r := old.rule
 	r.Disabled = disabled
-	return e.put(r)
+	return e.put(r, nil)
 }
 
-func (e *Engine) put(r iot.Rule) error {
+// put stores a rule and puts it in force, if it passes the check, when there is one.
+func (e *Engine) put(r iot.Rule, check func(*compiled) error) error {
 	c, err := e.compile(r)
+	if err == nil && check != nil {
+		err = check(c)
+	}
 	if err != nil {
 		return err
 	}

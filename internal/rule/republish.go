@@ -58,6 +58,17 @@ func compileRepublish(b *builder, config json.RawMessage) (action, error) {
 	return a, nil
 }
 
+// check refuses a topic that no message can mend.
+func (a *republishAction) check() error {
+	if strings.Contains(a.text, "${") {
+		return nil
+	}
+	if err := topic.ValidName(a.text); err != nil {
+		return fmt.Errorf("republish action: topic %q: %w: %w", a.text, err, iot.ErrInvalid)
+	}
+	return nil
+}
+
 func (a *republishAction) name() string   { return "RepublishAction" }
 func (a *republishAction) target() string { return a.text }
 

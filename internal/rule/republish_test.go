@@ -1,6 +1,7 @@
 package rule
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -91,5 +92,41 @@ func TestRulesPublishNoMoreThanDevicesMay(t *testing.T) {
 		if _, ok := effects[0].(*iot.Republish); ok != published || len(effects) != 1 {
 			t.Errorf("%d bytes twice: %+v", n, effects[0])
 		}
+	}
+}
+
+func TestRepublishToATopicThatNoMessageMendsIsRefused(t *testing.T) {
+	for _, tt := range []struct {
+		topic string
+		ok    bool
+	}{
+		{"out/a", true},
+		{"$$aws/things/a/shadow/update", true},
+		{"out/${t}", true},
+		{"out/#", false},
+		{"out/+/a", false},
+	} {
+		t.Run(tt.topic, func(t *testing.T) {
+			e := newEngine(t, functions{}, nil)
+			err := e.Create(iot.Rule{Name: "R", SQL: "SELECT * FROM 'a'", Actions: []iot.Action{republishTo(tt.topic)}})
+			if (err == nil) != tt.ok || err != nil && !errors.Is(err, iot.ErrInvalid) {
+				t.Errorf("created with %v", err)
+			}
+		})
+	}
+}
+
+// What a later version refuses to create must not keep a server from starting.
+func TestStoredRulesAreNotCheckedAgain(t *testing.T) {
+	r := iot.Rule{Name: "R", SQL: "SELECT * FROM 'a'", Actions: []iot.Action{republishTo("out/#")}}
+	e, err := New(Config{Account: account, Store: memory{"R": r}, Functions: functions{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.SetDisabled("R", true); err != nil {
+		t.Error(err)
+	}
+	if err := e.Replace(r); !errors.Is(err, iot.ErrInvalid) {
+		t.Errorf("replaced with %v", err)
 	}
 }

@@ -222,9 +222,13 @@ func (r *run) traceAction(a action, effects []iot.Effect, began time.Time, err e
 		return
 	}
 	trace := iot.ActionTrace{Action: a.name(), Target: a.target(), State: iot.ActionDone, Took: time.Since(began)}
+	trace.ErrorAction = r.failing
 	for _, e := range effects {
-		if _, later := e.(*iot.Enqueue); later {
+		switch e := e.(type) {
+		case *iot.Enqueue:
 			trace.State = iot.ActionQueued
+		case *iot.Republish: // where it went, not the template
+			trace.Target = e.Message.PublishedTopic()
 		}
 	}
 	if err != nil {
@@ -246,7 +250,7 @@ func (e *Engine) Attempted(entry iot.OutboxEntry, state string, attempt int, too
 		return
 	}
 	trace := iot.ActionTrace{
-		Trace: task.Trace, Rule: task.Rule, Action: task.Action, Target: task.Target, State: state, Attempt: attempt, Took: took,
+		Trace: task.Trace, Rule: task.Rule, Action: task.Action, Target: task.Target, State: state, Attempt: attempt, Took: took, ErrorAction: task.Error,
 	}
 	if err != nil {
 		f := failure{err: err}

@@ -272,3 +272,32 @@ func poolsKeep() bool {
 	}
 	return true
 }
+
+func TestTraceOfARepublishNamesTheTopicAndTheErrorAction(t *testing.T) {
+	e := newEngine(t, functions{}, nil)
+	onError := republishTo("errors/${topic(2)}")
+	broken := anAction("kinesis", `{"streamName":"${nothing}",`+role+`}`)
+	if err := e.Create(iot.Rule{
+		Name: "R", SQL: "SELECT * FROM 'in/+'", SQLVersion: "2016-03-23",
+		Actions: []iot.Action{republishTo("out/${topic(2)}"), broken}, ErrorAction: &onError,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	lines := look(t, e, iot.TraceFilter{})
+	e.Evaluate(nil, message("in/7", `{}`))
+	actions := (<-lines).Message.Rules[0].Actions
+	if len(actions) != 3 {
+		t.Fatalf("actions %+v", actions)
+	}
+	for i, want := range []iot.ActionTrace{
+		{Action: "RepublishAction", Target: "out/7", State: iot.ActionDone},
+		{Action: "KinesisAction", Target: "${nothing}", State: iot.ActionFailed},
+		{Action: "RepublishAction", Target: "errors/7", State: iot.ActionDone, ErrorAction: true},
+	} {
+		got := actions[i]
+		got.Took, got.Error = 0, ""
+		if got != want {
+			t.Errorf("action %d is %+v, want %+v", i, got, want)
+		}
+	}
+}

@@ -76,6 +76,16 @@ export interface DeadLetter {
   readonly body?: string;
 }
 
+/** The payload, in base64, of the message that the body of an outbox entry names. */
+export function taskPayload(body: string | undefined): string | undefined {
+  try {
+    const { message } = JSON.parse(body ?? "") as { message?: { Payload?: unknown } };
+    return typeof message?.Payload === "string" ? message.Payload : undefined;
+  } catch {
+    return undefined; // an entry of another kind
+  }
+}
+
 /** Replaying reads much. */
 const REPLAY_TIMEOUT = 120_000;
 

@@ -27,6 +27,8 @@ export interface ActionTrace {
   readonly rule?: string;
   readonly action: string;
   readonly target: string;
+  /** It is the rule's error action. */
+  readonly errorAction?: boolean;
   readonly state: ActionState;
   readonly error?: string;
   readonly attempt?: number;
@@ -121,6 +123,18 @@ export function reasonOf(rule: RuleTrace): string {
   if (!rule.fired) return because(treeOf(rule.where ?? [])[0]);
   const trouble = rule.actions?.find(({ state }) => state === "failed" || state === "dead") ?? rule.actions?.find(({ state }) => state === "retrying");
   return trouble ? `${trouble.action}: ${trouble.error ?? trouble.state}` : "";
+}
+
+/** Whether a rule did not fire because the message has no fields for it to look at. */
+export function hasNoFields(payload: Excerpt, { where }: RuleTrace): boolean {
+  if (where?.[0]?.value !== "Undefined" || payload.truncated) return false;
+  if (payload.text === undefined) return true;
+  try {
+    JSON.parse(payload.text);
+    return false;
+  } catch {
+    return true;
+  }
 }
 
 /** From the whole of WHERE down to the part that decided against it; empty when it is true. */

@@ -169,7 +169,7 @@ const FINAL: ReadonlySet<ActionTrace["state"]> = new Set(["done", "failed", "dea
 /** The rule's trace with what is now known of an action: of two alike, the first that is not finished. */
 export function withAction(rule: RuleTrace, action: ActionTrace): RuleTrace {
   const actions = [...(rule.actions ?? [])];
-  const alike = (other: ActionTrace) => other.action === action.action && other.target === action.target;
+  const alike = (other: ActionTrace) => other.action === action.action && other.target === action.target && !other.errorAction === !action.errorAction;
   let at = actions.findIndex((other) => alike(other) && !FINAL.has(other.state));
   if (at < 0) at = actions.findIndex((other) => alike(other) && other.state === "dead"); // the operator has it retried
   if (at < 0) actions.push(action);

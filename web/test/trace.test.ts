@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { decidingPath, isLiteral, outcomeOf, outcomeWords, reasonOf, type RuleTrace, type TracePart, treeOf } from "../src/trace";
+import { decidingPath, hasNoFields, isLiteral, outcomeOf, outcomeWords, reasonOf, type RuleTrace, type TracePart, treeOf } from "../src/trace";
 
 const rule = (more: Partial<RuleTrace>): RuleTrace => ({ rule: "R", sql: "", fired: false, took: 0, ...more });
 const bytes = (text: string) => new TextEncoder().encode(text).length;
@@ -74,4 +74,14 @@ it.each([
   ["'a' = 'b'", "false", false],
 ])("whether %s, which is %s, is a literal: %s", (text, value, literal) => {
   expect(isLiteral({ part: { text, value, offset: 0, depth: 0 }, parts: [] })).toBe(literal);
+});
+
+it.each([
+  ["text under a WHERE that is Undefined", { text: "broken" }, "Undefined", true],
+  ["bytes under a WHERE that is Undefined", { binary: "/w==" }, "Undefined", true],
+  ["JSON under a WHERE that is Undefined", { text: "{}" }, "Undefined", false],
+  ["text under a WHERE that is false", { text: "broken" }, "false", false],
+  ["the beginning of a long payload", { text: '{"a":', truncated: 9 }, "Undefined", false],
+])("whether fields are missing of %s", (_, payload, value, missing) => {
+  expect(hasNoFields(payload, rule({ where: parts([0, "a > 1", value]) }))).toBe(missing);
 });

@@ -38,6 +38,13 @@ describe("what becomes of an action later", () => {
     expect(states(log)).toEqual(["done", "dead", "queued"]);
   });
 
+  it("of an action and an error action alike is the right one's", () => {
+    const log = new TraceLog("R");
+    log.take({ message: message("a", [action("queued"), action("queued", { errorAction: true })]) });
+    log.take(line("a", "done", { errorAction: true }));
+    expect(states(log)).toEqual(["queued", "done"]);
+  });
+
   it("adds an action that the message did not tell of", () => {
     const log = new TraceLog("R");
     log.take({ message: message("a", [action("dead")]) });

@@ -5,7 +5,7 @@ import { type Child, fill, h } from "../dom";
 import { asApiError } from "../feed";
 import { failure, glyph, heading, notice, setAge, timeElement } from "../parts";
 import { parameter, rulePath, setParameter } from "../router";
-import { type DeadLetter, deadLetter, dropLetter, retryLetter } from "../ruleapi";
+import { type DeadLetter, deadLetter, dropLetter, retryLetter, taskPayload } from "../ruleapi";
 import { confirmed } from "./confirm";
 import { data } from "./excerpt";
 
@@ -49,6 +49,7 @@ function show(context: Context, place: HTMLElement, letter: DeadLetter): void {
     h("p", { class: "alarm-text state" }, glyph("alarm"), h("span", { class: "long" }, reason || "without a reason")),
     h("dl", { class: "facts" }, ...facts.flatMap(([term, values]) => [h("dt", {}, term), h("dd", {}, ...values)])),
     tools(context, letter),
+    outbox && message(letter.body ?? ""),
     body(letter.body ?? ""),
   );
 }
@@ -75,6 +76,14 @@ function tools({ feed, router, scope }: Context, { id }: DeadLetter): HTMLElemen
   const bar = h("div", { class: "tools" }, retry, drop);
   scope.watch(feed.session, (session) => (bar.hidden = !session?.operator));
   return h("div", {}, bar, problem);
+}
+
+/** The message whose action it was, which the body of an outbox entry has in base64. */
+function message(base64: string): HTMLElement | false {
+  const payload = taskPayload(textOf(base64));
+  if (payload === undefined) return false;
+  const text = textOf(payload);
+  return h("section", { "aria-label": "Message" }, h("div", { class: "section-head" }, h("h2", {}, "Message")), text === undefined && h("p", { class: "muted" }, "It is not text: in base64."), data(text ?? payload, "the message"));
 }
 
 /** The body, as text where it is text, or in base64. */

@@ -6,7 +6,7 @@ import { Latest } from "../latest";
 import { failure, glyph } from "../parts";
 import { type Trial, tryOn } from "../ruleapi";
 import type { Scope } from "../signal";
-import { type MessageTrace, outcomeOf, outcomeWords, reasonOf, type RuleTrace } from "../trace";
+import { hasNoFields, type MessageTrace, outcomeOf, outcomeWords, reasonOf, type RuleTrace } from "../trace";
 import type { EditorState } from "../urlstate";
 import { CodeField } from "./codefield";
 import { oneLine } from "./excerpt";
@@ -70,16 +70,16 @@ export class OwnMessage {
     const message = { topic, clientId: client, ...(bytes ? { binary: bytes } : { payload }) };
     void this.#latest.ask(
       (signal) => tryOn(trial, message, signal),
-      (rule) => this.#show(rule),
+      (rule) => this.#show(rule, !bytes && hasNoFields({ text: payload }, rule)),
       (cause) => fill(this.#result, failure("The message could not be tried", asApiError(cause), () => this.try(trial))),
     );
   }
 
-  #show(rule: RuleTrace): void {
+  #show(rule: RuleTrace, noJSON: boolean): void {
     const outcome = outcomeOf(rule);
     const shape = { fired: "online", waiting: "quiet", silent: "never", failed: "alarm" } as const;
     const words = h("span", { class: "long" });
-    const reason = reasonOf(rule);
+    const reason = noJSON ? "the payload is not JSON, so every field of it is Undefined" : reasonOf(rule);
     setText(words, `It ${outcomeWords(rule, true)}${reason ? `: ${oneLine(reason)}` : "."}`);
     fill(this.#result, h("p", { class: "state verdict" }, glyph(shape[outcome]), words), h("div", { class: "trace-detail" }, ...ruleDetail(rule, true)));
   }

@@ -23,7 +23,7 @@ export function ruleCounts(rule: Rule, session: Session | undefined): Child[] {
   return [
     h("dl", { class: "counts" }, ...counts.map(([word, n]) => h("div", {}, h("dt", {}, word), h("dd", {}, n.toLocaleString())))),
     !rule.permission && permission(rule, session),
-    rule.permission && rule.lastError && h("p", { class: "alarm-text state" }, glyph("alarm"), h("span", { class: "long" }, `Last failure: ${rule.lastError}`)),
+    rule.lastError && h("p", { class: "alarm-text state" }, glyph("alarm"), h("span", { class: "long" }, `Last failure: ${rule.lastError}`)),
   ];
 }
 

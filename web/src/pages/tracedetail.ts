@@ -5,7 +5,7 @@ import { type Child, h } from "../dom";
 import { glyph } from "../parts";
 import type { DeviceState } from "../store";
 import { took } from "../time";
-import { type ActionState, type ActionTrace, decidingPath, isLiteral, type MessageTrace, type PartNode, type RuleTrace, treeOf } from "../trace";
+import { type ActionState, type ActionTrace, decidingPath, hasNoFields, isLiteral, type MessageTrace, type PartNode, type RuleTrace, treeOf } from "../trace";
 import { data, excerptElement } from "./excerpt";
 
 const STATES: Readonly<Record<ActionState, readonly [DeviceState | "alarm", string]>> = {
@@ -22,7 +22,7 @@ const DEEPEST = 12;
 /** A message and what the rule made of it. A trial performs no actions. */
 export function traceDetail(message: MessageTrace, rule: RuleTrace, trial: boolean): HTMLElement {
   const facts = h("p", { class: "muted" }, [`topic ${message.topic}`, message.clientId && `client ${message.clientId}`].filter(Boolean).join(" · "));
-  return h("div", { class: "trace-detail" }, part("Message", excerptElement(message.payload, "the payload"), facts), ...ruleDetail(rule, trial), !trial && h("p", { class: "muted trace-id" }, `trace ${message.id}`));
+  return h("div", { class: "trace-detail" }, part("Message", excerptElement(message.payload, "the payload"), facts, hasNoFields(message.payload, rule) && h("p", { class: "alarm-text state" }, glyph("alarm"), "It is not JSON, so every field of it is Undefined.")), ...ruleDetail(rule, trial), !trial && h("p", { class: "muted trace-id" }, `trace ${message.id}`));
 }
 
 /** What the rule made of it, without the message. */
@@ -80,11 +80,11 @@ function variableList(nodes: readonly PartNode[]): HTMLElement {
 
 function actionElement(action: ActionTrace): HTMLElement {
   const [shape, word] = STATES[action.state] ?? ["never", action.state];
-  const more = [action.attempt && `attempt ${action.attempt}`, action.took && took(action.took)].filter(Boolean).join(" · ");
+  const more = [(action.attempt ?? 0) > 1 && `attempt ${action.attempt}`, action.state !== "queued" && action.took && took(action.took)].filter(Boolean).join(" · ");
   return h(
     "li",
     {},
-    h("p", { class: "action-head" }, h("strong", {}, action.action), " ", h("code", {}, action.target)),
+    h("p", { class: "action-head" }, action.errorAction && h("span", { class: "muted" }, "error action "), h("strong", {}, action.action), " ", h("code", {}, action.target)),
     h("p", { class: "state" }, glyph(shape), h("span", {}, h("span", { class: shape === "alarm" ? "alarm-text" : "" }, word), more && h("span", { class: "muted" }, ` · ${more}`))),
     action.error && data(action.error, "the error"),
   );

@@ -3,7 +3,7 @@
 import { fill, h, setAttribute, setText } from "../dom";
 import { glyph, setTime } from "../parts";
 import type { DeviceState } from "../store";
-import { type MessageTrace, type Outcome, outcomeOf, outcomeWords, reasonOf, type RuleTrace } from "../trace";
+import { hasNoFields, type MessageTrace, type Outcome, outcomeOf, outcomeWords, reasonOf, type RuleTrace } from "../trace";
 import { excerptLine, oneLine } from "./excerpt";
 import { traceDetail } from "./tracedetail";
 
@@ -57,7 +57,8 @@ export class TraceRow {
     const outcome = rule && outcomeOf(rule);
     fill(this.#outcome, ...(rule && outcome ? [glyph(SHAPES[outcome]), h("span", { class: outcome === "failed" ? "alarm-text" : "" }, outcomeWords(rule, this.#config.trial))] : []));
     this.#details.classList.toggle("silent", outcome === "silent");
-    setText(this.#why, oneLine((rule && reasonOf(rule)) ?? "") || excerptLine(rule?.output ?? message.payload));
+    const reason = rule && (hasNoFields(message.payload, rule) ? "the payload is not JSON" : reasonOf(rule));
+    setText(this.#why, oneLine(reason ?? "") || excerptLine(rule?.output ?? message.payload));
     this.#open();
   }
 
