@@ -21,7 +21,7 @@ type Workbench interface {
 	// Recent returns the last n messages kept whose topic matches a filter, newest
 	// first.
 	Recent(filter string, n int) []*iot.Message
-	Try(t iot.Trial, m *iot.Message) (iot.RuleTrace, error)
+	Try(ctx context.Context, t iot.Trial, m *iot.Message) (iot.RuleTrace, error)
 	// TryRecent tries a statement on the last messages kept of a filter, or, when
 	// that is "", of its FROM; newest first.
 	TryRecent(ctx context.Context, t iot.Trial, filter string, limit int) ([]iot.MessageTrace, error)
@@ -98,7 +98,7 @@ func (a *API) serveTry(w http.ResponseWriter, r *http.Request) {
 		a.writeError(w, r, err)
 		return
 	}
-	trace, err := a.cfg.Workbench.Try(in.Trial(), m)
+	trace, err := a.cfg.Workbench.Try(r.Context(), in.Trial(), m)
 	if err != nil {
 		a.writeSQLError(w, r, err)
 		return

@@ -22,8 +22,8 @@ import (
 
 // Limits of one request over HTTP.
 const (
-	webPatience  = 10 * time.Second // from its beginning to the end of the answer
-	webAnswer    = 64 << 10         // bytes that are read of an answer's body, and of its headers
+	webPatience = 10 * time.Second // from its beginning to the end of the answer
+	webAnswer   = 64 << 10         // bytes that are read of an answer's body, and of its headers
 	// A connection is made in so long at the most, and its handshake in as long again.
 	// net/http goes on with both when the request that needed it is given up.
 	webConnect      = 5 * time.Second
