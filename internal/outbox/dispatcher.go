@@ -158,6 +158,8 @@ type action struct {
 	lanes map[uint8]*lane // by shard; those that are not empty
 	ready []*lane         // that want a turn, in order
 	turns int             // under way
+
+	forgetting bool // a timer runs that forgets it, if it can be then
 }
 
 // New validates the configuration; Run starts the work.
@@ -289,15 +291,17 @@ func (d *Dispatcher) turn(ctx context.Context, l *lane) {
 // forget drops an action without lanes, as soon as its limiter has nothing left to
 // remember.
 func (d *Dispatcher) forget(a *action) {
-	if len(a.lanes) > 0 || d.actions[a.name] != a {
+	if len(a.lanes) > 0 || d.actions[a.name] != a || a.forgetting {
 		return
 	}
 	if a.limiter != nil {
 		if missing := float64(a.limiter.Burst()) - a.limiter.Tokens(); missing > 0 {
 			pause := time.Duration(missing / float64(a.limiter.Limit()) * float64(time.Second))
+			a.forgetting = true
 			time.AfterFunc(pause+time.Millisecond, func() {
 				d.mu.Lock()
 				defer d.mu.Unlock()
+				a.forgetting = false
 				d.forget(a)
 			})
 			return

@@ -342,3 +342,46 @@ func TestLongLaneLetsOthersOfItsActionPass(t *testing.T) {
 		})
 	}
 }
+
+// TestARateIsRememberedAndThenForgotten adds entries one by one to an action of one
+// attempt a second: they keep its rate although its lanes are empty between them, and
+// in the end nothing is left of it.
+func TestARateIsRememberedAndThenForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := new(fakeOutbox)
+		var at []time.Duration
+		began := time.Now()
+		d, err := New(Config{
+			Store: o, Limits: map[string]Limit{"sqs": {Rate: 1}},
+			Performers: map[string]Performer{"sqs": func(context.Context, iot.OutboxEntry) error {
+				at = append(at, time.Since(began).Round(time.Millisecond))
+				return nil
+			}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			if err := d.Run(ctx); err != nil {
+				t.Error(err)
+			}
+		}()
+		for range 3 {
+			d.Wake(o.add("sqs/r/0", "k", 1))
+			time.Sleep(600 * time.Millisecond)
+		}
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		d.mu.Lock()
+		left := len(d.actions)
+		d.mu.Unlock()
+		if want := "[0s 1s 2s]"; fmt.Sprint(at) != want || left != 0 || o.left() != 0 {
+			t.Errorf("attempts at %v, want %s; %d actions and %d entries are left", at, want, left, o.left())
+		}
+		stop()
+		<-ended
+	})
+}
