@@ -34,7 +34,8 @@ import (
 type Store interface {
 	// OutboxLanes returns the lanes that are not empty.
 	OutboxLanes() []iot.OutboxLane
-	// OutboxPeek returns up to n entries of a lane with an ID above after.
+	// OutboxPeek returns up to n entries of a lane with an ID above after: at least
+	// one if there is one.
 	OutboxPeek(lane iot.OutboxLane, after uint64, n int) ([]iot.OutboxEntry, error)
 	// OutboxDone forgets a lane's entries up to an ID.
 	OutboxDone(lane iot.OutboxLane, upTo uint64) error

@@ -23,6 +23,7 @@ type fakeOutbox struct {
 	dead    []string
 
 	failDead int // how many times OutboxDead fails
+	short    int // what OutboxPeek returns at most; 0: as many as there are
 }
 
 func (o *fakeOutbox) add(action, key string, n int) iot.OutboxLane {
@@ -56,7 +57,7 @@ func (o *fakeOutbox) OutboxPeek(lane iot.OutboxLane, after uint64, n int) ([]iot
 	defer o.mu.Unlock()
 	var page []iot.OutboxEntry
 	for _, e := range o.entries[lane] {
-		if e.ID > after && len(page) < n {
+		if e.ID > after && len(page) < n && (o.short == 0 || len(page) < o.short) {
 			page = append(page, e)
 		}
 	}
@@ -340,6 +341,19 @@ func TestLongLaneLetsOthersOfItsActionPass(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestShortPagesAreNotTheEnd has the store return fewer entries than it was asked for.
+func TestShortPagesAreNotTheEnd(t *testing.T) {
+	for _, short := range []int{1, 3, 63, 64} {
+		o := &fakeOutbox{short: short}
+		o.add("lambda", "k", 3*page+1)
+		n := 0
+		dispatch(t, o, func(context.Context, iot.OutboxEntry) error { n++; return nil }, func(*Dispatcher) { synctest.Wait() })
+		if n != 3*page+1 || o.left() != 0 {
+			t.Errorf("%d at once: %d of %d entries were performed, %d are left", short, n, 3*page+1, o.left())
+		}
 	}
 }
 

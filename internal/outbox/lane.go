@@ -195,23 +195,25 @@ func (t *turn) nextOf(p *parked) (e iot.OutboxEntry, found bool, err error) {
 // advance performs the entries behind the cursor, and reports whether there is more
 // that can be performed now.
 func (t *turn) advance(ctx context.Context) (more bool, err error) {
-	entries, err := t.d.cfg.Store.OutboxPeek(t.lane.name, t.lane.cursor, page)
-	if err != nil {
-		return false, err
-	}
-	for _, e := range entries {
-		if t.spent() {
-			return true, nil
-		}
-		if err := t.take(ctx, e); err != nil {
+	for !t.spent() {
+		entries, err := t.d.cfg.Store.OutboxPeek(t.lane.name, t.lane.cursor, page)
+		if err != nil || len(entries) == 0 {
 			return false, err
 		}
-		t.lane.cursor = e.ID
-		if len(t.lane.parked) >= maxParked {
-			return false, nil
+		for _, e := range entries {
+			if t.spent() {
+				return true, nil
+			}
+			if err := t.take(ctx, e); err != nil {
+				return false, err
+			}
+			t.lane.cursor = e.ID
+			if len(t.lane.parked) >= maxParked {
+				return false, nil
+			}
 		}
 	}
-	return len(entries) == page, nil
+	return true, nil
 }
 
 // take performs the entry behind the cursor, or parks it.
