@@ -257,6 +257,9 @@ func TestDeadLetterIsBounded(t *testing.T) {
 	if got := bodies(); got != "bad2 bad3 bad4" {
 		t.Errorf("four letters in three places: %s", got)
 	}
+	if n := r.sequencer.deadLetters.dropped; n != 1 {
+		t.Errorf("%d letters are counted that made room, want 1", n)
+	}
 	r.lettered("5" + strings.Repeat("x", 150))
 	if got := bodies(); got != "bad4 bad5" {
 		t.Errorf("with a large letter: %s", got)
