@@ -23,6 +23,7 @@ type fakeOutbox struct {
 	dead    []string
 
 	failDead int // how many times OutboxDead fails
+	failDone int // how many times OutboxDone fails
 	short    int // what OutboxPeek returns at most; 0: as many as there are
 }
 
@@ -67,6 +68,10 @@ func (o *fakeOutbox) OutboxPeek(lane iot.OutboxLane, after uint64, n int) ([]iot
 func (o *fakeOutbox) OutboxDone(lane iot.OutboxLane, upTo uint64) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.failDone > 0 {
+		o.failDone--
+		return iot.ErrNoSpace
+	}
 	o.entries[lane] = slices.DeleteFunc(o.entries[lane], func(e iot.OutboxEntry) bool { return e.ID <= upTo })
 	return nil
 }
@@ -341,6 +346,25 @@ func TestLongLaneLetsOthersOfItsActionPass(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestWhatTheStoreCannotNoteIsNotDoneAgain has the store, whose disk is full, refuse to
+// note what is done: nothing is performed again for that, and no more is until it can.
+func TestWhatTheStoreCannotNoteIsNotDoneAgain(t *testing.T) {
+	o := &fakeOutbox{failDone: 3}
+	o.add("lambda", "k", page+10)
+	n := 0
+	dispatch(t, o, func(context.Context, iot.OutboxEntry) error { n++; return nil }, func(*Dispatcher) {
+		synctest.Wait()
+		if n != page {
+			t.Errorf("%d entries were performed before the store is told of them, want %d", n, page)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+	})
+	if n != page+10 || o.left() != 0 {
+		t.Errorf("%d entries were performed %d times, %d are left", page+10, n, o.left())
 	}
 }
 

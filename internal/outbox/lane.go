@@ -44,6 +44,7 @@ type lane struct {
 
 	// The turn's that is under way.
 	cursor uint64 // entries up to here have ended, or are of a parked key
+	upTo   uint64 // entries up to here are done, and the store is not told yet; 0: it is
 	parked []*parked
 }
 
@@ -85,7 +86,6 @@ type turn struct {
 	ends time.Time // when no entry more is begun
 	left int       // how many more may be
 
-	upTo uint64    // entries up to here are done, and the store is not told yet
 	last time.Time // when the entry last looked at was recorded
 }
 
@@ -107,25 +107,40 @@ func (t *turn) oldest() time.Time {
 
 // serve performs what is due, and returns how long until more is.
 func (t *turn) serve(ctx context.Context) time.Duration {
-	more, err := false, t.resumeAll(ctx)
-	if err == nil && len(t.lane.parked) < maxParked {
-		if more = t.spent(); !more {
-			more, err = t.advance(ctx)
-		}
+	more, err := false, error(nil)
+	unsettled := t.settle() // what the turn before could not
+	if unsettled == nil {
+		more, err = t.work(ctx)
+		unsettled = t.settle()
 	}
-	err = errors.Join(err, t.settle())
+	if failed := errors.Join(err, unsettled); failed != nil && ctx.Err() == nil {
+		t.d.cfg.Log.Error("outbox not served, will be tried again", "action", t.lane.name.Action, "err", failed)
+	}
 	switch {
 	case ctx.Err() != nil:
 		return never
 	case err != nil: // of the store; to begin anew repeats entries and loses none
-		t.d.cfg.Log.Error("outbox not served, will be tried again", "action", t.lane.name.Action, "err", err)
 		t.d.metrics.parked(t.lane.of.kind).Sub(float64(len(t.lane.parked)))
-		t.lane.cursor, t.lane.parked = 0, nil
+		t.lane.cursor, t.lane.upTo, t.lane.parked = 0, 0, nil
+		return spread(t.d.cfg.Backoff)
+	case unsettled != nil: // it is told later: no more is done until then
 		return spread(t.d.cfg.Backoff)
 	case more:
 		return now
 	}
 	return t.lane.next()
+}
+
+// work performs what is due, and reports whether there is more that can be performed
+// now.
+func (t *turn) work(ctx context.Context) (more bool, err error) {
+	if err := t.resumeAll(ctx); err != nil || len(t.lane.parked) >= maxParked {
+		return false, err
+	}
+	if t.spent() {
+		return true, nil
+	}
+	return t.advance(ctx)
 }
 
 // resumeAll goes on with the parked keys that are due.
@@ -234,7 +249,7 @@ func (t *turn) take(ctx context.Context, e iot.OutboxEntry) error {
 	case len(t.lane.parked) > 0:
 		return t.drop(e)
 	}
-	t.upTo = e.ID
+	t.lane.upTo = e.ID
 	return nil
 }
 
@@ -260,10 +275,12 @@ func (t *turn) drop(e iot.OutboxEntry) error {
 
 // settle tells the store what is done.
 func (t *turn) settle() error {
-	if t.upTo == 0 {
+	if t.lane.upTo == 0 {
 		return nil
 	}
-	upTo := t.upTo
-	t.upTo = 0
-	return t.d.cfg.Store.OutboxDone(t.lane.name, upTo)
+	err := t.d.cfg.Store.OutboxDone(t.lane.name, t.lane.upTo)
+	if err == nil {
+		t.lane.upTo = 0
+	}
+	return err
 }
