@@ -24,6 +24,7 @@ type fakeOutbox struct {
 
 	failDead int // how many times OutboxDead fails
 	failDone int // how many times OutboxDone fails
+	failDrop int // how many times OutboxDrop fails
 	short    int // what OutboxPeek returns at most; 0: as many as there are
 }
 
@@ -79,6 +80,10 @@ func (o *fakeOutbox) OutboxDone(lane iot.OutboxLane, upTo uint64) error {
 func (o *fakeOutbox) OutboxDrop(e iot.OutboxEntry) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.failDrop > 0 {
+		o.failDrop--
+		return iot.ErrNoSpace
+	}
 	return o.remove(e)
 }
 
@@ -365,6 +370,37 @@ func TestWhatTheStoreCannotNoteIsNotDoneAgain(t *testing.T) {
 	})
 	if n != page+10 || o.left() != 0 {
 		t.Errorf("%d entries were performed %d times, %d are left", page+10, n, o.left())
+	}
+}
+
+// TestWhatTheStoreCannotDropIsNotDoneAgain is the same of an entry that succeeded at its
+// second attempt, and of one that went past it.
+func TestWhatTheStoreCannotDropIsNotDoneAgain(t *testing.T) {
+	o := &fakeOutbox{failDrop: 3}
+	lane := o.add("lambda", "k", 1)
+	other := sharing(lane, "k")
+	o.add("lambda", other, 1)
+	attempts := make(map[string]int)
+	dispatch(t, o, func(_ context.Context, e iot.OutboxEntry) error {
+		if attempts[e.Key]++; e.Key == "k" && attempts["k"] == 1 {
+			return errors.New("down")
+		}
+		return nil
+	}, func(*Dispatcher) {
+		time.Sleep(time.Minute)
+		synctest.Wait()
+	})
+	if attempts["k"] != 2 || attempts[other] != 1 || o.left() != 0 {
+		t.Errorf("attempts %v, %d entries are left", attempts, o.left())
+	}
+}
+
+// sharing returns another key of a lane.
+func sharing(lane iot.OutboxLane, key string) string {
+	for n := 0; ; n++ {
+		if other := fmt.Sprint("k", n); other != key && iot.LaneOf(lane.Action, other) == lane {
+			return other
+		}
 	}
 }
 

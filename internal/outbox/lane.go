@@ -180,7 +180,7 @@ func (t *turn) resume(ctx context.Context, p *parked) error {
 			p.due = time.Now().Add(pause)
 			return nil
 		}
-		if err := t.drop(e); err != nil {
+		if err := t.drop(ctx, e); err != nil {
 			return err
 		}
 	}
@@ -247,7 +247,7 @@ func (t *turn) take(ctx context.Context, e iot.OutboxEntry) error {
 		t.d.metrics.parked(t.lane.of.kind).Inc()
 		return nil
 	case len(t.lane.parked) > 0:
-		return t.drop(e)
+		return t.drop(ctx, e)
 	}
 	t.lane.upTo = e.ID
 	return nil
@@ -265,12 +265,22 @@ func (t *turn) perform(ctx context.Context, e iot.OutboxEntry, of *try) (pause t
 	return t.d.attempt(ctx, e, of)
 }
 
-// drop forgets an entry that ended, unless it is in the dead-letter already.
-func (t *turn) drop(e iot.OutboxEntry) error {
-	if err := t.d.cfg.Store.OutboxDrop(e); !errors.Is(err, iot.ErrNotFound) {
-		return err
+// drop forgets an entry that ended, unless it is in the dead-letter already. A store
+// that cannot, such as one whose disk is full, is waited for: to go on without it
+// repeats the entry. The error says that ctx ended first.
+func (t *turn) drop(ctx context.Context, e iot.OutboxEntry) error {
+	for {
+		err := t.d.cfg.Store.OutboxDrop(e)
+		if err == nil || errors.Is(err, iot.ErrNotFound) {
+			return nil
+		}
+		t.d.cfg.Log.Error("outbox entry ended and stays, for now", "action", e.Lane.Action, "key", e.Key, "err", err)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(spread(t.d.cfg.Backoff)):
+		}
 	}
-	return nil
 }
 
 // settle tells the store what is done.
