@@ -359,16 +359,16 @@ func TestLongLaneLetsOthersOfItsActionPass(t *testing.T) {
 func TestWhatTheStoreCannotNoteIsNotDoneAgain(t *testing.T) {
 	o := &fakeOutbox{failDone: 3}
 	o.add("lambda", "k", page+10)
-	n := 0
-	dispatch(t, o, func(context.Context, iot.OutboxEntry) error { n++; return nil }, func(*Dispatcher) {
+	var n atomic.Int32
+	dispatch(t, o, func(context.Context, iot.OutboxEntry) error { n.Add(1); return nil }, func(*Dispatcher) {
 		synctest.Wait()
-		if n != page {
+		if n := n.Load(); n != page {
 			t.Errorf("%d entries were performed before the store is told of them, want %d", n, page)
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
 	})
-	if n != page+10 || o.left() != 0 {
+	if n := n.Load(); n != page+10 || o.left() != 0 {
 		t.Errorf("%d entries were performed %d times, %d are left", page+10, n, o.left())
 	}
 }
