@@ -47,6 +47,9 @@ Of very many messages a second a part is shown, and how many were left out.`,
 // traceRules follows rules until the context ends.
 func (t *target) traceRules(c *cobra.Command, o *traceOptions) error {
 	query := url.Values{}
+	if o.count < 0 {
+		return wrongUse(fmt.Errorf("--count %d: a number of messages, or 0 for no end", o.count))
+	}
 	if o.filter != "" {
 		if err := topic.ValidFilter(o.filter); err != nil {
 			return wrongUse(fmt.Errorf("--filter %q: %w", o.filter, err))

@@ -19,7 +19,7 @@ func (bench) Recent(filter string, n int) []*iot.Message {
 	}
 }
 
-func (bench) Try(t iot.Trial, m *iot.Message) (iot.RuleTrace, error) {
+func (bench) Try(_ context.Context, t iot.Trial, m *iot.Message) (iot.RuleTrace, error) {
 	if _, err := iotsql.Parse(t.SQL, t.Version); err != nil {
 		return iot.RuleTrace{}, err
 	}

@@ -16,7 +16,7 @@ type Workbench interface {
 	// Recent returns the last n messages kept whose topic matches a filter, newest
 	// first.
 	Recent(filter string, n int) []*iot.Message
-	Try(t iot.Trial, m *iot.Message) (iot.RuleTrace, error)
+	Try(ctx context.Context, t iot.Trial, m *iot.Message) (iot.RuleTrace, error)
 	// TryRecent tries a statement on the last messages kept of a filter, or, when
 	// that is "", of its FROM; newest first.
 	TryRecent(ctx context.Context, t iot.Trial, filter string, limit int) ([]iot.MessageTrace, error)
@@ -58,7 +58,7 @@ func refusedSQL(err error) error {
 	return f
 }
 
-func (a *API) trySQL(_ context.Context, q *request) (any, error) {
+func (a *API) trySQL(ctx context.Context, q *request) (any, error) {
 	var in iot.TrialRequest
 	bench, err := a.workbench()
 	if err := errors.Join(err, q.decode(&in)); err != nil {
@@ -71,7 +71,7 @@ func (a *API) trySQL(_ context.Context, q *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	trace, err := bench.Try(in.Trial(), m)
+	trace, err := bench.Try(ctx, in.Trial(), m)
 	if err != nil {
 		return nil, refusedSQL(err)
 	}

@@ -30,6 +30,7 @@ const (
 	defaultLetters = 100
 	maxLetters     = 1000
 	maxListedBody  = 4 << 10 // larger bodies are left out
+	lettersAtOnce  = 16      // in memory, with their whole bodies
 )
 
 // deadLetter is a letter as the control API shows it too.
@@ -77,15 +78,24 @@ func (a *API) serveDeadLetters(w http.ResponseWriter, r *http.Request) {
 		a.writeError(w, r, err)
 		return
 	}
-	entries, err := a.cfg.DeadLetters.List(after, limit)
-	if err != nil {
-		a.writeError(w, r, err)
-		return
-	}
-	letters := make([]deadLetter, len(entries))
-	for i := range entries {
-		if letters[i] = a.letterFor(r, &entries[i]); letters[i].Size > maxListedBody {
-			letters[i].Body = nil
+	letters := []deadLetter{}
+	for len(letters) < limit {
+		n := min(lettersAtOnce, limit-len(letters))
+		entries, err := a.cfg.DeadLetters.List(after, n)
+		if err != nil {
+			a.writeError(w, r, err)
+			return
+		}
+		for i := range entries {
+			letter := a.letterFor(r, &entries[i])
+			if letter.Size > maxListedBody {
+				letter.Body = nil
+			}
+			letters = append(letters, letter)
+			after = letter.ID
+		}
+		if len(entries) < n {
+			break
 		}
 	}
 	writeJSON(w, http.StatusOK, letters)

@@ -129,3 +129,39 @@ func TestDeadLettersAreTheOperators(t *testing.T) {
 	}
 	problem(t, ask(serve(t, newWorld(), nil), "GET", "/api/dead-letters", ""), 404, "/api/dead-letters")
 }
+
+// manyLetters is a dead-letter of so many, which notes how many are asked for at once.
+type manyLetters struct {
+	*letters
+	n    uint64
+	most int
+}
+
+func (l *manyLetters) List(after uint64, limit int) (page []iot.DeadEntry, err error) {
+	l.most = max(l.most, limit)
+	for id := after + 1; id <= l.n && len(page) < limit; id++ {
+		page = append(page, iot.DeadEntry{ID: id})
+	}
+	return page, nil
+}
+
+// TestALargePageOfDeadLettersIsReadInParts: a letter may hold hundreds of kilobytes,
+// and anybody who looks may ask for a thousand.
+func TestALargePageOfDeadLettersIsReadInParts(t *testing.T) {
+	for _, n := range []uint64{0, 15, 16, 17, 999, 1000, 1001} {
+		l := &manyLetters{letters: new(letters), n: n}
+		a := serve(t, newWorld(), func(c *Config) { c.DeadLetters = l })
+		var got []deadLetter
+		if err := json.Unmarshal([]byte(bodyOf(t, ask(a, "GET", "/api/dead-letters?limit=1000", ""))), &got); err != nil {
+			t.Fatal(err)
+		}
+		if len(got) != int(min(n, 1000)) || l.most > lettersAtOnce {
+			t.Errorf("of %d letters %d are listed, %d of them read at once", n, len(got), l.most)
+		}
+		for i := range got {
+			if got[i].ID != uint64(i+1) {
+				t.Fatalf("letter %d has the number %d", i, got[i].ID)
+			}
+		}
+	}
+}

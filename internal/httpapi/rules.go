@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/fieldline-iot/fieldline/internal/iot"
 	"github.com/fieldline-iot/fieldline/internal/iotsql"
@@ -88,14 +89,14 @@ func (a *API) serveRule(w http.ResponseWriter, r *http.Request) {
 func withoutHeaders(rule iot.Rule) iot.Rule {
 	hide := func(a iot.Action) iot.Action {
 		var config map[string]json.RawMessage
-		var headers []iot.Header
-		if a.Kind != "http" || json.Unmarshal(a.Config, &config) != nil || json.Unmarshal(config["headers"], &headers) != nil {
+		if a.Kind != "http" || json.Unmarshal(a.Config, &config) != nil {
 			return a
 		}
-		for i := range headers {
-			headers[i].Value = "(hidden)"
+		for member, list := range config {
+			if strings.EqualFold(member, "headers") { // a rule's configuration is read in any case
+				config[member] = hiddenHeaders(list)
+			}
 		}
-		config["headers"], _ = json.Marshal(headers) // texts always encode
 		a.Config, _ = json.Marshal(config)
 		return a
 	}
@@ -108,6 +109,19 @@ func withoutHeaders(rule iot.Rule) iot.Rule {
 		rule.ErrorAction = &hidden
 	}
 	return rule
+}
+
+// hiddenHeaders returns a list of headers without their values.
+func hiddenHeaders(list json.RawMessage) json.RawMessage {
+	var headers []iot.Header
+	if json.Unmarshal(list, &headers) != nil {
+		return json.RawMessage(`"(hidden)"`)
+	}
+	for i := range headers {
+		headers[i].Value = "(hidden)"
+	}
+	hidden, _ := json.Marshal(headers) // texts always encode
+	return hidden
 }
 
 func (a *API) serveCreateRule(w http.ResponseWriter, r *http.Request) {

@@ -150,6 +150,22 @@ type httpLetter struct {
 func (l httpLetter) List(uint64, int) ([]iot.DeadEntry, error) { return []iot.DeadEntry{l.letter}, nil }
 func (l httpLetter) Letter(uint64) (iot.DeadEntry, error)      { return l.letter, nil }
 
+// TestHeadersAreHiddenHoweverTheyAreSpelt: a rule's configuration is read without
+// regard to the case of its members.
+func TestHeadersAreHiddenHoweverTheyAreSpelt(t *testing.T) {
+	for _, config := range []string{
+		`{"Headers":[{"key":"Authorization","value":"Bearer s3cret"}]}`,
+		`{"headers":[],"HEADERS":[{"Key":"Authorization","VALUE":"Bearer s3cret"}]}`,
+		`{"headers":{"Authorization":"Bearer s3cret"}}`,
+	} {
+		all := rules{"R": {Name: "R", Actions: []iot.Action{{Kind: "http", Config: json.RawMessage(config)}}}}
+		a := serve(t, newWorld(), func(c *Config) { c.Rules = all })
+		if body := bodyOf(t, ask(a, "GET", "/api/rules/R", "")); strings.Contains(body, "s3cret") || !strings.Contains(body, "(hidden)") {
+			t.Errorf("of %s another sees %s", config, body)
+		}
+	}
+}
+
 func TestOnlyTheOperatorSeesTheHeadersOfRequests(t *testing.T) {
 	post := iot.Action{Kind: "http", Config: json.RawMessage(`{"headers":[{"key":"Authorization","value":"Bearer s3cret"}],"url":"https://h/"}`)}
 	all := rules{"R": {Name: "R", Actions: []iot.Action{post}, ErrorAction: &post}}

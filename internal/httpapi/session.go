@@ -100,6 +100,18 @@ func (s *sessions) of(r *http.Request) *session {
 	return &session{csrf: found.csrf}
 }
 
+// holds reports whether the session of a request is open still. It is no use of it.
+func (s *sessions) holds(r *http.Request) bool {
+	cookie, err := r.Cookie(SessionCookie)
+	if err != nil {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found := s.open[sha256.Sum256([]byte(cookie.Value))]
+	return found != nil && s.now().Sub(found.used) <= sessionIdle
+}
+
 // end forgets the session of a request.
 func (s *sessions) end(r *http.Request) {
 	if cookie, err := r.Cookie(SessionCookie); err == nil {

@@ -21,7 +21,7 @@ type Workbench interface {
 	// Recent returns the last n messages kept whose topic matches a filter, newest
 	// first.
 	Recent(filter string, n int) []*iot.Message
-	Try(t iot.Trial, m *iot.Message) (iot.RuleTrace, error)
+	Try(ctx context.Context, t iot.Trial, m *iot.Message) (iot.RuleTrace, error)
 	// TryRecent tries a statement on the last messages kept of a filter, or, when
 	// that is "", of its FROM; newest first.
 	TryRecent(ctx context.Context, t iot.Trial, filter string, limit int) ([]iot.MessageTrace, error)
@@ -98,7 +98,7 @@ func (a *API) serveTry(w http.ResponseWriter, r *http.Request) {
 		a.writeError(w, r, err)
 		return
 	}
-	trace, err := a.cfg.Workbench.Try(in.Trial(), m)
+	trace, err := a.cfg.Workbench.Try(r.Context(), in.Trial(), m)
 	if err != nil {
 		a.writeSQLError(w, r, err)
 		return
@@ -195,7 +195,7 @@ func (a *API) serveMessages(w http.ResponseWriter, r *http.Request) {
 }
 
 // serveTrace streams what the rules make of messages, a JSON document a line,
-// until the client goes, stops reading, or the server stops.
+// until the client goes, stops reading, may look no longer, or the server stops.
 func (a *API) serveTrace(w http.ResponseWriter, r *http.Request) {
 	filter := iot.TraceFilter{Rule: r.URL.Query().Get("rule"), Filter: r.URL.Query().Get("filter")}
 	if filter.Filter != "" {
@@ -219,7 +219,7 @@ func (a *API) serveTrace(w http.ResponseWriter, r *http.Request) {
 		case <-ctx.Done():
 		}
 	}()
-	begun, err := a.stream(ctx, w, filter)
+	begun, err := a.stream(ctx, w, r, filter)
 	switch {
 	case err == nil || ctx.Err() != nil:
 	case begun:
@@ -231,9 +231,12 @@ func (a *API) serveTrace(w http.ResponseWriter, r *http.Request) {
 
 // stream writes the lines of a trace, each as soon as it is there, and reports
 // whether there was one.
-func (a *API) stream(ctx context.Context, w http.ResponseWriter, filter iot.TraceFilter) (begun bool, err error) {
+func (a *API) stream(ctx context.Context, w http.ResponseWriter, r *http.Request, filter iot.TraceFilter) (begun bool, err error) {
 	out, lines := http.NewResponseController(w), json.NewEncoder(w)
 	err = a.cfg.Trace(ctx, filter, func(line iot.TraceLine) error {
+		if !a.cfg.OpenLooking && !a.sessions.holds(r) {
+			return fmt.Errorf("its session has ended: %w", iot.ErrDenied)
+		}
 		if !begun {
 			begun = true
 			h := w.Header()

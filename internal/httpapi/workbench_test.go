@@ -30,7 +30,7 @@ func (bench) Recent(filter string, n int) []*iot.Message {
 	}
 }
 
-func (bench) Try(t iot.Trial, m *iot.Message) (iot.RuleTrace, error) {
+func (bench) Try(_ context.Context, t iot.Trial, m *iot.Message) (iot.RuleTrace, error) {
 	if _, err := iotsql.Parse(t.SQL, t.Version); err != nil {
 		return iot.RuleTrace{}, err
 	}
@@ -252,6 +252,32 @@ func TestATraceEnds(t *testing.T) {
 	}
 	if err := <-stopped; err != nil {
 		t.Errorf("Run: %v", err)
+	}
+}
+
+// TestATraceShowsNothingAfterLogout has a message pass after the operator logged out.
+func TestATraceShowsNothingAfterLogout(t *testing.T) {
+	var a *API
+	var o operator
+	a = serve(t, newWorld(), func(c *Config) {
+		c.OpenLooking = false
+		c.Trace = func(_ context.Context, _ iot.TraceFilter, each func(iot.TraceLine) error) error {
+			if err := each(iot.TraceLine{}); err != nil {
+				return err
+			}
+			if res := ask(a, "POST", "/api/logout", "", "Cookie", o.value(), "X-CSRF-Token", o.csrf); res.StatusCode != 204 {
+				t.Errorf("logout: %s", res.Status)
+			}
+			err := each(iot.TraceLine{Action: &iot.ActionTrace{Rule: "Secret"}})
+			if err == nil {
+				t.Error("the trace goes on")
+			}
+			return err
+		}
+	})
+	o = login(t, a)
+	if got := bodyOf(t, ask(a, "GET", "/api/trace", "", "Cookie", o.value())); got != "{}\n" && got != "{}" {
+		t.Errorf("the trace is %s", got)
 	}
 }
 

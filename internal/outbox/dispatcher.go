@@ -34,7 +34,8 @@ import (
 type Store interface {
 	// OutboxLanes returns the lanes that are not empty.
 	OutboxLanes() []iot.OutboxLane
-	// OutboxPeek returns up to n entries of a lane with an ID above after.
+	// OutboxPeek returns up to n entries of a lane with an ID above after: at least
+	// one if there is one.
 	OutboxPeek(lane iot.OutboxLane, after uint64, n int) ([]iot.OutboxEntry, error)
 	// OutboxDone forgets a lane's entries up to an ID.
 	OutboxDone(lane iot.OutboxLane, upTo uint64) error
@@ -158,6 +159,8 @@ type action struct {
 	lanes map[uint8]*lane // by shard; those that are not empty
 	ready []*lane         // that want a turn, in order
 	turns int             // under way
+
+	forgetting bool // a timer runs that forgets it, if it can be then
 }
 
 // New validates the configuration; Run starts the work.
@@ -289,15 +292,17 @@ func (d *Dispatcher) turn(ctx context.Context, l *lane) {
 // forget drops an action without lanes, as soon as its limiter has nothing left to
 // remember.
 func (d *Dispatcher) forget(a *action) {
-	if len(a.lanes) > 0 || d.actions[a.name] != a {
+	if len(a.lanes) > 0 || d.actions[a.name] != a || a.forgetting {
 		return
 	}
 	if a.limiter != nil {
 		if missing := float64(a.limiter.Burst()) - a.limiter.Tokens(); missing > 0 {
 			pause := time.Duration(missing / float64(a.limiter.Limit()) * float64(time.Second))
+			a.forgetting = true
 			time.AfterFunc(pause+time.Millisecond, func() {
 				d.mu.Lock()
 				defer d.mu.Unlock()
+				a.forgetting = false
 				d.forget(a)
 			})
 			return

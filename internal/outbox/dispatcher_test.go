@@ -23,6 +23,9 @@ type fakeOutbox struct {
 	dead    []string
 
 	failDead int // how many times OutboxDead fails
+	failDone int // how many times OutboxDone fails
+	failDrop int // how many times OutboxDrop fails
+	short    int // what OutboxPeek returns at most; 0: as many as there are
 }
 
 func (o *fakeOutbox) add(action, key string, n int) iot.OutboxLane {
@@ -56,7 +59,7 @@ func (o *fakeOutbox) OutboxPeek(lane iot.OutboxLane, after uint64, n int) ([]iot
 	defer o.mu.Unlock()
 	var page []iot.OutboxEntry
 	for _, e := range o.entries[lane] {
-		if e.ID > after && len(page) < n {
+		if e.ID > after && len(page) < n && (o.short == 0 || len(page) < o.short) {
 			page = append(page, e)
 		}
 	}
@@ -66,6 +69,10 @@ func (o *fakeOutbox) OutboxPeek(lane iot.OutboxLane, after uint64, n int) ([]iot
 func (o *fakeOutbox) OutboxDone(lane iot.OutboxLane, upTo uint64) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.failDone > 0 {
+		o.failDone--
+		return iot.ErrNoSpace
+	}
 	o.entries[lane] = slices.DeleteFunc(o.entries[lane], func(e iot.OutboxEntry) bool { return e.ID <= upTo })
 	return nil
 }
@@ -73,6 +80,10 @@ func (o *fakeOutbox) OutboxDone(lane iot.OutboxLane, upTo uint64) error {
 func (o *fakeOutbox) OutboxDrop(e iot.OutboxEntry) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.failDrop > 0 {
+		o.failDrop--
+		return iot.ErrNoSpace
+	}
 	return o.remove(e)
 }
 
@@ -341,4 +352,110 @@ func TestLongLaneLetsOthersOfItsActionPass(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestWhatTheStoreCannotNoteIsNotDoneAgain has the store, whose disk is full, refuse to
+// note what is done: nothing is performed again for that, and no more is until it can.
+func TestWhatTheStoreCannotNoteIsNotDoneAgain(t *testing.T) {
+	o := &fakeOutbox{failDone: 3}
+	o.add("lambda", "k", page+10)
+	var n atomic.Int32
+	dispatch(t, o, func(context.Context, iot.OutboxEntry) error { n.Add(1); return nil }, func(*Dispatcher) {
+		synctest.Wait()
+		if n := n.Load(); n != page {
+			t.Errorf("%d entries were performed before the store is told of them, want %d", n, page)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+	})
+	if n := n.Load(); n != page+10 || o.left() != 0 {
+		t.Errorf("%d entries were performed %d times, %d are left", page+10, n, o.left())
+	}
+}
+
+// TestWhatTheStoreCannotDropIsNotDoneAgain is the same of an entry that succeeded at its
+// second attempt, and of one that went past it.
+func TestWhatTheStoreCannotDropIsNotDoneAgain(t *testing.T) {
+	o := &fakeOutbox{failDrop: 3}
+	lane := o.add("lambda", "k", 1)
+	other := sharing(lane, "k")
+	o.add("lambda", other, 1)
+	attempts := make(map[string]int)
+	dispatch(t, o, func(_ context.Context, e iot.OutboxEntry) error {
+		if attempts[e.Key]++; e.Key == "k" && attempts["k"] == 1 {
+			return errors.New("down")
+		}
+		return nil
+	}, func(*Dispatcher) {
+		time.Sleep(time.Minute)
+		synctest.Wait()
+	})
+	if attempts["k"] != 2 || attempts[other] != 1 || o.left() != 0 {
+		t.Errorf("attempts %v, %d entries are left", attempts, o.left())
+	}
+}
+
+// sharing returns another key of a lane.
+func sharing(lane iot.OutboxLane, key string) string {
+	for n := 0; ; n++ {
+		if other := fmt.Sprint("k", n); other != key && iot.LaneOf(lane.Action, other) == lane {
+			return other
+		}
+	}
+}
+
+// TestShortPagesAreNotTheEnd has the store return fewer entries than it was asked for.
+func TestShortPagesAreNotTheEnd(t *testing.T) {
+	for _, short := range []int{1, 3, 63, 64} {
+		o := &fakeOutbox{short: short}
+		o.add("lambda", "k", 3*page+1)
+		n := 0
+		dispatch(t, o, func(context.Context, iot.OutboxEntry) error { n++; return nil }, func(*Dispatcher) { synctest.Wait() })
+		if n != 3*page+1 || o.left() != 0 {
+			t.Errorf("%d at once: %d of %d entries were performed, %d are left", short, n, 3*page+1, o.left())
+		}
+	}
+}
+
+// TestARateIsRememberedAndThenForgotten adds entries one by one to an action of one
+// attempt a second: they keep its rate although its lanes are empty between them, and
+// in the end nothing is left of it.
+func TestARateIsRememberedAndThenForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := new(fakeOutbox)
+		var at []time.Duration
+		began := time.Now()
+		d, err := New(Config{
+			Store: o, Limits: map[string]Limit{"sqs": {Rate: 1}},
+			Performers: map[string]Performer{"sqs": func(context.Context, iot.OutboxEntry) error {
+				at = append(at, time.Since(began).Round(time.Millisecond))
+				return nil
+			}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			if err := d.Run(ctx); err != nil {
+				t.Error(err)
+			}
+		}()
+		for range 3 {
+			d.Wake(o.add("sqs/r/0", "k", 1))
+			time.Sleep(600 * time.Millisecond)
+		}
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		d.mu.Lock()
+		left := len(d.actions)
+		d.mu.Unlock()
+		if want := "[0s 1s 2s]"; fmt.Sprint(at) != want || left != 0 || o.left() != 0 {
+			t.Errorf("attempts at %v, want %s; %d actions and %d entries are left", at, want, left, o.left())
+		}
+		stop()
+		<-ended
+	})
 }

@@ -44,6 +44,7 @@ type lane struct {
 
 	// The turn's that is under way.
 	cursor uint64 // entries up to here have ended, or are of a parked key
+	upTo   uint64 // entries up to here are done, and the store is not told yet; 0: it is
 	parked []*parked
 }
 
@@ -85,7 +86,6 @@ type turn struct {
 	ends time.Time // when no entry more is begun
 	left int       // how many more may be
 
-	upTo uint64    // entries up to here are done, and the store is not told yet
 	last time.Time // when the entry last looked at was recorded
 }
 
@@ -107,25 +107,40 @@ func (t *turn) oldest() time.Time {
 
 // serve performs what is due, and returns how long until more is.
 func (t *turn) serve(ctx context.Context) time.Duration {
-	more, err := false, t.resumeAll(ctx)
-	if err == nil && len(t.lane.parked) < maxParked {
-		if more = t.spent(); !more {
-			more, err = t.advance(ctx)
-		}
+	more, err := false, error(nil)
+	unsettled := t.settle() // what the turn before could not
+	if unsettled == nil {
+		more, err = t.work(ctx)
+		unsettled = t.settle()
 	}
-	err = errors.Join(err, t.settle())
+	if failed := errors.Join(err, unsettled); failed != nil && ctx.Err() == nil {
+		t.d.cfg.Log.Error("outbox not served, will be tried again", "action", t.lane.name.Action, "err", failed)
+	}
 	switch {
 	case ctx.Err() != nil:
 		return never
 	case err != nil: // of the store; to begin anew repeats entries and loses none
-		t.d.cfg.Log.Error("outbox not served, will be tried again", "action", t.lane.name.Action, "err", err)
 		t.d.metrics.parked(t.lane.of.kind).Sub(float64(len(t.lane.parked)))
-		t.lane.cursor, t.lane.parked = 0, nil
+		t.lane.cursor, t.lane.upTo, t.lane.parked = 0, 0, nil
+		return spread(t.d.cfg.Backoff)
+	case unsettled != nil: // it is told later: no more is done until then
 		return spread(t.d.cfg.Backoff)
 	case more:
 		return now
 	}
 	return t.lane.next()
+}
+
+// work performs what is due, and reports whether there is more that can be performed
+// now.
+func (t *turn) work(ctx context.Context) (more bool, err error) {
+	if err := t.resumeAll(ctx); err != nil || len(t.lane.parked) >= maxParked {
+		return false, err
+	}
+	if t.spent() {
+		return true, nil
+	}
+	return t.advance(ctx)
 }
 
 // resumeAll goes on with the parked keys that are due.
@@ -165,7 +180,7 @@ func (t *turn) resume(ctx context.Context, p *parked) error {
 			p.due = time.Now().Add(pause)
 			return nil
 		}
-		if err := t.drop(e); err != nil {
+		if err := t.drop(ctx, e); err != nil {
 			return err
 		}
 	}
@@ -195,23 +210,25 @@ func (t *turn) nextOf(p *parked) (e iot.OutboxEntry, found bool, err error) {
 // advance performs the entries behind the cursor, and reports whether there is more
 // that can be performed now.
 func (t *turn) advance(ctx context.Context) (more bool, err error) {
-	entries, err := t.d.cfg.Store.OutboxPeek(t.lane.name, t.lane.cursor, page)
-	if err != nil {
-		return false, err
-	}
-	for _, e := range entries {
-		if t.spent() {
-			return true, nil
-		}
-		if err := t.take(ctx, e); err != nil {
+	for !t.spent() {
+		entries, err := t.d.cfg.Store.OutboxPeek(t.lane.name, t.lane.cursor, page)
+		if err != nil || len(entries) == 0 {
 			return false, err
 		}
-		t.lane.cursor = e.ID
-		if len(t.lane.parked) >= maxParked {
-			return false, nil
+		for _, e := range entries {
+			if t.spent() {
+				return true, nil
+			}
+			if err := t.take(ctx, e); err != nil {
+				return false, err
+			}
+			t.lane.cursor = e.ID
+			if len(t.lane.parked) >= maxParked {
+				return false, nil
+			}
 		}
 	}
-	return len(entries) == page, nil
+	return true, nil
 }
 
 // take performs the entry behind the cursor, or parks it.
@@ -230,9 +247,9 @@ func (t *turn) take(ctx context.Context, e iot.OutboxEntry) error {
 		t.d.metrics.parked(t.lane.of.kind).Inc()
 		return nil
 	case len(t.lane.parked) > 0:
-		return t.drop(e)
+		return t.drop(ctx, e)
 	}
-	t.upTo = e.ID
+	t.lane.upTo = e.ID
 	return nil
 }
 
@@ -248,20 +265,32 @@ func (t *turn) perform(ctx context.Context, e iot.OutboxEntry, of *try) (pause t
 	return t.d.attempt(ctx, e, of)
 }
 
-// drop forgets an entry that ended, unless it is in the dead-letter already.
-func (t *turn) drop(e iot.OutboxEntry) error {
-	if err := t.d.cfg.Store.OutboxDrop(e); !errors.Is(err, iot.ErrNotFound) {
-		return err
+// drop forgets an entry that ended, unless it is in the dead-letter already. A store
+// that cannot, such as one whose disk is full, is waited for: to go on without it
+// repeats the entry. The error says that ctx ended first.
+func (t *turn) drop(ctx context.Context, e iot.OutboxEntry) error {
+	for {
+		err := t.d.cfg.Store.OutboxDrop(e)
+		if err == nil || errors.Is(err, iot.ErrNotFound) {
+			return nil
+		}
+		t.d.cfg.Log.Error("outbox entry ended and stays, for now", "action", e.Lane.Action, "key", e.Key, "err", err)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(spread(t.d.cfg.Backoff)):
+		}
 	}
-	return nil
 }
 
 // settle tells the store what is done.
 func (t *turn) settle() error {
-	if t.upTo == 0 {
+	if t.lane.upTo == 0 {
 		return nil
 	}
-	upTo := t.upTo
-	t.upTo = 0
-	return t.d.cfg.Store.OutboxDone(t.lane.name, upTo)
+	err := t.d.cfg.Store.OutboxDone(t.lane.name, t.lane.upTo)
+	if err == nil {
+		t.lane.upTo = 0
+	}
+	return err
 }

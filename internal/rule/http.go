@@ -127,7 +127,8 @@ func validHeader(key string) bool {
 		}
 	}
 	switch http.CanonicalHeaderKey(key) {
-	case "", "Host", "Content-Length", "Transfer-Encoding", "Connection", "Upgrade", "Te", "Trailer":
+	case "", "Host", "Content-Length", "Transfer-Encoding", "Trailer", "Connection", "Keep-Alive", "Te", "Upgrade", "Expect",
+		"Proxy-Authorization", "Proxy-Connection": // as the performer has it: it would refuse each request
 		return false
 	}
 	return true

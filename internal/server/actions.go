@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"math"
 	"net"
 	"os"
 	"time"
@@ -28,8 +29,8 @@ func (a *Actions) validate() error {
 	switch {
 	case a.Concurrency < 0:
 		return fmt.Errorf("--action-concurrency %d is negative", a.Concurrency)
-	case a.Rate < 0:
-		return fmt.Errorf("--action-rate %v is negative", a.Rate)
+	case !(a.Rate >= 0) || math.IsInf(a.Rate, 1):
+		return fmt.Errorf("--action-rate %v: a number of requests a second, or 0 for no bound", a.Rate)
 	case a.MaxAge < 0:
 		return fmt.Errorf("--action-max-age %s is negative", a.MaxAge)
 	}

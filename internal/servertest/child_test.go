@@ -21,6 +21,9 @@ import (
 // folder, in a process of its own that a test may kill.
 const childData = "FIELDLINE_TEST_SERVER_DATA"
 
+// childAllow, in the environment of a child, is a host that its rules may post to.
+const childAllow = "FIELDLINE_TEST_SERVER_ALLOW"
+
 func TestMain(m *testing.M) {
 	if data := os.Getenv(childData); data != "" {
 		if err := serve(data); err != nil {
@@ -39,6 +42,9 @@ func serve(data string) error {
 	defer stop()
 	cfg := Config(data)
 	cfg.MQTTAddr = "127.0.0.1:0"
+	if host := os.Getenv(childAllow); host != "" {
+		cfg.Actions.AllowHosts = []string{host}
+	}
 	cfg.Log = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	s, err := server.New(cfg)
 	if err != nil {
@@ -57,11 +63,11 @@ type child struct {
 	addresses server.Addresses
 }
 
-// spawn starts a child and returns once it accepts.
-func spawn(t *testing.T, data string) *child {
+// spawn starts a child, with more in its environment, and returns once it accepts.
+func spawn(t *testing.T, data string, env ...string) *child {
 	t.Helper()
 	c := &child{cmd: exec.Command(os.Args[0]), log: new(Log)}
-	c.cmd.Env = append(os.Environ(), childData+"="+data)
+	c.cmd.Env = append(append(os.Environ(), childData+"="+data), env...)
 	c.cmd.Stderr = c.log
 	out, err := c.cmd.StdoutPipe()
 	if err != nil {

@@ -19,8 +19,9 @@ type deadLetters struct {
 	maxEntries int
 	maxBytes   int64
 
-	kept  []deadMark
-	bytes int64
+	kept    []deadMark
+	bytes   int64
+	dropped int64 // to make room, since the start
 }
 
 type deadMark struct {
@@ -72,6 +73,7 @@ func (d *deadLetters) trim(b *pebble.Batch) {
 		b.Delete(deadKey(d.kept[0].id), nil)
 		d.bytes -= d.kept[0].size
 		d.kept = d.kept[1:]
+		d.dropped++
 	}
 }
 

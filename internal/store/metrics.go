@@ -69,6 +69,9 @@ func (s *Store) gauges() []prometheus.Collector {
 		gauge("outbox_bytes", "Bytes of outbox entries that wait.", func() float64 { return float64(s.outbox.total()) }),
 		gauge("dead_letters", "Letters in the dead-letter.", s.locked(func(q *sequencer) int64 { return int64(len(q.deadLetters.kept)) })),
 		gauge("dead_letter_bytes", "Bytes of the dead-letter.", s.locked(func(q *sequencer) int64 { return q.deadLetters.bytes })),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "fieldline_store_dead_letters_dropped_total", Help: "Letters that nobody retried or dropped before others took their room.",
+		}, s.locked(func(q *sequencer) int64 { return q.deadLetters.dropped })),
 		newOutboxFigures(s.outbox),
 	}
 }

@@ -38,8 +38,13 @@ func (o *outbox) place(lane iot.OutboxLane) outboxLane {
 	return outboxLane{}
 }
 
+// peekBytes is what the bodies that OutboxPeek returns have together, unless the first
+// alone has more: an entry of a large message has hundreds of kilobytes, and each lane
+// that is served holds what it peeked at.
+const peekBytes = 128 * kib
+
 // OutboxPeek returns at most n entries of a lane that are durable and not done,
-// behind the id after, in order.
+// behind the id after, in order. Fewer than n need not be all; none are.
 func (s *Store) OutboxPeek(lane iot.OutboxLane, after uint64, n int) ([]iot.OutboxEntry, error) {
 	l := s.outbox.place(lane)
 	from := max(after, l.done)
@@ -47,8 +52,12 @@ func (s *Store) OutboxPeek(lane iot.OutboxLane, after uint64, n int) ([]iot.Outb
 		return nil, nil
 	}
 	var entries []iot.OutboxEntry
+	bytes := 0
 	err := s.engine.scan(outboxKey(lane, from+1), outboxKey(lane, l.visible+1), func(key, value []byte) (bool, error) {
 		e, err := decodeEntry(key, value)
+		if bytes += len(e.Body); bytes > peekBytes && len(entries) > 0 {
+			return false, err
+		}
 		e.Body = slices.Clone(e.Body)
 		entries = append(entries, e.OutboxEntry)
 		return len(entries) < n, err

@@ -36,6 +36,33 @@ func (r *running) bodies(lane iot.OutboxLane, after uint64) string {
 	return strings.Join(out, " ")
 }
 
+// TestPeekingIsBoundedInBytes: each lane that is served holds what it peeked at.
+func TestPeekingIsBoundedInBytes(t *testing.T) {
+	r := start(t, testConfig(vfs.NewMem()))
+	lane := iot.LaneOf("lambda", "f")
+	large, small := strings.Repeat("x", 2*peekBytes), strings.Repeat("y", peekBytes/2)
+	r.enqueue("lambda", "f", large, small, small, small, "z")
+	var sizes [][]int
+	for after := uint64(0); ; {
+		entries, err := r.OutboxPeek(lane, after, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(entries) == 0 {
+			break
+		}
+		var page []int
+		for _, e := range entries {
+			page, after = append(page, len(e.Body)), e.ID
+		}
+		sizes = append(sizes, page)
+	}
+	half := peekBytes / 2
+	if got, want := fmt.Sprint(sizes), fmt.Sprint([][]int{{2 * peekBytes}, {half, half}, {half, 1}}); got != want {
+		t.Errorf("pages of %s, want %s", got, want)
+	}
+}
+
 func TestOutboxKeepsTheOrderOfItsLanes(t *testing.T) {
 	files := vfs.NewMem()
 	cfg := testConfig(files)
@@ -229,6 +256,9 @@ func TestDeadLetterIsBounded(t *testing.T) {
 	}
 	if got := bodies(); got != "bad2 bad3 bad4" {
 		t.Errorf("four letters in three places: %s", got)
+	}
+	if n := r.sequencer.deadLetters.dropped; n != 1 {
+		t.Errorf("%d letters are counted that made room, want 1", n)
 	}
 	r.lettered("5" + strings.Repeat("x", 150))
 	if got := bodies(); got != "bad4 bad5" {

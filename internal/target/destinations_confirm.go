@@ -208,13 +208,20 @@ func (d *Destinations) send(ctx context.Context, r *destination) error {
 	return withoutToken(d.cfg.Web.do(q), r.Token)
 }
 
-// withoutToken takes the token out of an error's text: servers repeat what they were
-// asked.
+// withoutToken takes the token out of an error's text, and what an excerpt left of it:
+// servers repeat what they were asked.
 func withoutToken(err error, token string) error {
-	if err == nil || !strings.Contains(err.Error(), token) {
+	if err == nil {
+		return nil
+	}
+	text := strings.ReplaceAll(err.Error(), token, "TOKEN")
+	for n := len(token) - 1; n >= len(uuid.UUID{})*2; n-- { // its beginning is the destination's id
+		text = strings.ReplaceAll(text, token[:n]+"…", "TOKEN…")
+	}
+	if text == err.Error() {
 		return err
 	}
-	return &webError{strings.ReplaceAll(err.Error(), token, "TOKEN"), err}
+	return &webError{text, err}
 }
 
 const messageType = "DestinationConfirmation"

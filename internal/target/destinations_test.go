@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/fieldline-iot/fieldline/internal/iot"
 )
 
@@ -330,6 +332,23 @@ func TestAConfirmationRequestThatIsRefusedIsAnError(t *testing.T) {
 		t.Error(err)
 	}
 	w.want(d.ARN, iot.DestinationEnabled, "")
+}
+
+// TestNoPartOfATokenIsShown has a server repeat the token where the excerpt of its
+// answer ends.
+func TestNoPartOfATokenIsShown(t *testing.T) {
+	token, err := newToken(uuid.NewString())
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret := token[32:]
+	for before := 290; before < 410; before++ {
+		answer := &AnswerError{URL: "https://h/in", Status: 404, Text: excerptOf(strings.Repeat(".", before) + token + " is not known")}
+		got := withoutToken(answer, token)
+		if text := got.Error(); strings.Contains(text, secret[:1+len(secret)/4]) || !errors.Is(got, iot.ErrNotFound) {
+			t.Errorf("%d bytes before it: %s", before, text)
+		}
+	}
 }
 
 func TestAConfirmationToAPrivateAddressIsRefused(t *testing.T) {

@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -56,7 +55,7 @@ func NewHTTP(cfg HTTPConfig) (*HTTP, error) {
 // answer, 408, 425, 429 and 5xx are worth another try; any other answer is final, and
 // so is a URL that must not be reached: those errors wrap a sentinel of iot.
 func (h *HTTP) Perform(ctx context.Context, e iot.OutboxEntry) error {
-	post, err := parsePost(e.Body)
+	_, post, err := parse[iot.Post](e)
 	if err != nil {
 		return err
 	}
@@ -76,19 +75,6 @@ func (h *HTTP) Perform(ctx context.Context, e iot.OutboxEntry) error {
 		}
 	}
 	return h.cfg.Web.do(r)
-}
-
-// parsePost reads the request of an outbox entry.
-func parsePost(body []byte) (*iot.Post, error) {
-	task, err := iot.ParseTask(body)
-	if err != nil {
-		return nil, err
-	}
-	post := new(iot.Post)
-	if err := json.Unmarshal(task.Request, post); err != nil {
-		return nil, fmt.Errorf("http action of rule %q: its outbox entry holds no request: %w: %w", task.Rule, err, iot.ErrInvalid)
-	}
-	return post, nil
 }
 
 // reach returns the URL of a request that may be made.

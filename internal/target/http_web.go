@@ -22,10 +22,14 @@ import (
 
 // Limits of one request over HTTP.
 const (
-	webPatience  = 10 * time.Second // from its beginning to the end of the answer
-	webAnswer    = 64 << 10         // bytes that are read of an answer's body, and of its headers
-	webIdle      = 30 * time.Second // a connection waits so long for the next request
-	webIdleConns = 8                // that wait, of one host
+	webPatience = 10 * time.Second // from its beginning to the end of the answer
+	webAnswer   = 64 << 10         // bytes that are read of an answer's body, and of its headers
+	// A connection is made in so long at the most, and its handshake in as long again.
+	// net/http goes on with both when the request that needed it is given up.
+	webConnect      = 5 * time.Second
+	webIdle         = 30 * time.Second // a connection waits so long for the next request
+	webIdleConns    = 32               // that wait, of one host: as many as an action's requests at once
+	webAllIdleConns = 512              // of all hosts
 )
 
 // WebConfig says what the http action and the confirmation of destinations may
@@ -69,14 +73,16 @@ func NewWeb(cfg WebConfig) (*Web, error) {
 }
 
 func webClient(cfg *WebConfig, control func(network, address string, c syscall.RawConn) error) *http.Client {
-	dialer := &net.Dialer{Resolver: cfg.Resolver, Control: control}
+	dialer := &net.Dialer{Timeout: webConnect, Resolver: cfg.Resolver, Control: control}
 	return &http.Client{
 		Transport: &http.Transport{
 			DialContext:            dialer.DialContext,
 			TLSClientConfig:        &tls.Config{RootCAs: cfg.Roots, MinVersion: tls.VersionTLS12},
+			TLSHandshakeTimeout:    webConnect,
 			ForceAttemptHTTP2:      true,
 			DisableCompression:     true, // answers are thrown away
 			MaxIdleConnsPerHost:    webIdleConns,
+			MaxIdleConns:           webAllIdleConns,
 			IdleConnTimeout:        webIdle,
 			MaxResponseHeaderBytes: webAnswer,
 		},

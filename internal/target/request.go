@@ -7,20 +7,21 @@ import (
 	"github.com/fieldline-iot/fieldline/internal/iot"
 )
 
-// parse reads the request of an entry's task. The error wraps [iot.ErrInvalid].
+// parse reads the request of an entry's task, and of the task no more than performing
+// it takes: its rule and action. The error wraps [iot.ErrInvalid].
 func parse[R any](e iot.OutboxEntry) (*iot.Task, *R, error) {
-	task, err := iot.ParseTask(e.Body)
-	if err != nil {
-		return nil, nil, err
+	var task struct {
+		Rule    string `json:"rule"`
+		Action  string `json:"action"`
+		Request *R     `json:"request"`
 	}
-	request := new(R)
-	if len(task.Request) == 0 {
-		return nil, nil, fmt.Errorf("outbox task of rule %s without a request: %w", task.Rule, iot.ErrInvalid)
+	if err := json.Unmarshal(e.Body, &task); err != nil {
+		return nil, nil, fmt.Errorf("outbox task of rule %q: %w: %w", task.Rule, err, iot.ErrInvalid)
 	}
-	if err := json.Unmarshal(task.Request, request); err != nil {
-		return nil, nil, fmt.Errorf("request of rule %s: %w: %w", task.Rule, err, iot.ErrInvalid)
+	if task.Request == nil {
+		return nil, nil, fmt.Errorf("outbox task of rule %q without a request: %w", task.Rule, iot.ErrInvalid)
 	}
-	return task, request, nil
+	return &iot.Task{Rule: task.Rule, Action: task.Action}, task.Request, nil
 }
 
 // missing says that a request lacks what it cannot do without.

@@ -5,6 +5,6 @@
 // Nothing is changed by a trial. A statement that calls out of the process is
 // evaluated with what [Config.Call] answers; functions are never invoked.
 //
-// A [Workbench] is safe for concurrent use. Trials on many messages take turns:
-// only a few run at once.
+// A [Workbench] is safe for concurrent use. Trials take turns: only a few run at
+// once.
 package workbench

@@ -41,7 +41,7 @@ func (w *Workbench) Replay(ctx context.Context, q iot.ReplayQuery, each func(iot
 	if err := r.prepare(); err != nil {
 		return iot.TrialSummary{}, err
 	}
-	end, err := w.begin(ctx)
+	end, err := begin(ctx, w.busy)
 	if err != nil {
 		return iot.TrialSummary{}, err
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"time"
 
@@ -23,10 +24,16 @@ const (
 )
 
 // Try evaluates a statement on a message and shows its steps. A statement that does
-// not parse is an [*iotsql.SyntaxError]; other errors wrap [iot.ErrInvalid]. That
+// not parse is an [*iotsql.SyntaxError]; other errors wrap [iot.ErrInvalid], or
+// [iot.ErrOverloaded] when no turn came. That
 // FROM does not match, and that the statement fails on this message, is said in the
 // trace.
-func (w *Workbench) Try(t iot.Trial, m *iot.Message) (iot.RuleTrace, error) {
+func (w *Workbench) Try(ctx context.Context, t iot.Trial, m *iot.Message) (iot.RuleTrace, error) {
+	end, err := begin(ctx, w.single)
+	if err != nil {
+		return iot.RuleTrace{}, err
+	}
+	defer end()
 	statement, err := parse(t)
 	if err != nil {
 		return iot.RuleTrace{}, err
@@ -69,6 +76,7 @@ func (w *Workbench) try(statement *iotsql.Statement, sql string, m *iot.Message,
 	if trace.Error != "" {
 		return trace
 	}
+	runtime.Gosched() // messages that wait go first: a replay is many trials, one after the other
 	began := time.Now()
 	explained, err := statement.Explain(&iotsql.Env{Message: m, Account: w.cfg.Account, Trace: id, Call: w.call})
 	trace.Took = time.Since(began)
@@ -119,7 +127,7 @@ func (w *Workbench) TryRecent(ctx context.Context, t iot.Trial, filter string, l
 	if limit < 0 || limit > maxRecent {
 		return nil, fmt.Errorf("limit %d: at most %d recent messages are tried: %w", limit, maxRecent, iot.ErrInvalid)
 	}
-	end, err := w.begin(ctx)
+	end, err := begin(ctx, w.busy)
 	if err != nil {
 		return nil, err
 	}

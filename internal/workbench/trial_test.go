@@ -36,7 +36,7 @@ func TestTry(t *testing.T) {
 		{"Basic Ingest without FROM", "SELECT topic() AS t", basic, `{"t":"b"}`, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := w.Try(trial(tt.sql), tt.m)
+			got, err := w.Try(t.Context(), trial(tt.sql), tt.m)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -51,7 +51,7 @@ func TestTry(t *testing.T) {
 }
 
 func TestTryOfUndefinedSaysSo(t *testing.T) {
-	got, err := New(Config{}).Try(trial("SELECT VALUE nothing FROM 'a'"), message("a", "{}"))
+	got, err := New(Config{}).Try(t.Context(), trial("SELECT VALUE nothing FROM 'a'"), message("a", "{}"))
 	if err != nil || !got.Fired || !got.Undefined || got.Output == nil || len(got.Output.Bytes) > 0 {
 		t.Errorf("got %+v, %v", got, err)
 	}
@@ -59,18 +59,21 @@ func TestTryOfUndefinedSaysSo(t *testing.T) {
 
 func TestTryRefusesWhatNoRuleCouldHave(t *testing.T) {
 	w := New(Config{})
-	_, err := w.Try(trial("SELECT * FORM 'a'"), message("a", ""))
+	_, err := w.Try(t.Context(), trial("SELECT * FORM 'a'"), message("a", ""))
 	if wrong, ok := errors.AsType[*iotsql.SyntaxError](err); !ok || wrong.Offset != 9 {
 		t.Errorf("a statement that does not parse: %v", err)
 	}
 	for name, try := range map[string]func() error{
 		"a version": func() error {
-			_, err := w.Try(iot.Trial{SQL: "SELECT * FROM 'a'", Version: "2020-01-01"}, message("a", ""))
+			_, err := w.Try(t.Context(), iot.Trial{SQL: "SELECT * FROM 'a'", Version: "2020-01-01"}, message("a", ""))
 			return err
 		},
-		"a filter": func() error { _, err := w.Try(trial("SELECT * FROM 'a/#/b'"), message("a", "")); return err },
-		"a topic":  func() error { _, err := w.Try(trial("SELECT * FROM 'a'"), message("a/+", "")); return err },
-		"no topic": func() error { _, err := w.Try(trial("SELECT * FROM 'a'"), message("", "")); return err },
+		"a filter": func() error {
+			_, err := w.Try(t.Context(), trial("SELECT * FROM 'a/#/b'"), message("a", ""))
+			return err
+		},
+		"a topic":  func() error { _, err := w.Try(t.Context(), trial("SELECT * FROM 'a'"), message("a/+", "")); return err },
+		"no topic": func() error { _, err := w.Try(t.Context(), trial("SELECT * FROM 'a'"), message("", "")); return err },
 		"a filter of recent messages": func() error {
 			_, err := w.TryRecent(t.Context(), trial("SELECT * FROM 'a'"), "a/#/b", 1)
 			return err
@@ -153,7 +156,7 @@ func TestTrialsTakeTurns(t *testing.T) {
 		w := New(Config{Readings: history{}})
 		var ends []func()
 		for range maxBusy {
-			end, err := w.begin(t.Context())
+			end, err := begin(t.Context(), w.busy)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -360,7 +363,7 @@ func FuzzTry(f *testing.F) {
 			t.Fatalf("topic %q became %q", in.Message.Topic, m.PublishedTopic())
 		}
 		w := New(Config{})
-		trace, err := w.Try(in.Trial(), m)
+		trace, err := w.Try(t.Context(), in.Trial(), m)
 		if err != nil {
 			if !errors.Is(err, iot.ErrInvalid) && !errors.Is(err, iot.ErrUnsupported) {
 				t.Fatalf("refused: %v", err)
@@ -400,6 +403,36 @@ func FuzzReplay(f *testing.F) {
 		}
 		if got.Fired+got.Failed != traces || traces > got.Evaluated || got.Evaluated > 6 || in.Limit > 0 && got.Evaluated > in.Limit {
 			t.Fatalf("%+v and %d traces", got, traces)
+		}
+	})
+}
+
+// TestTrialsOnOneMessageTakeTurns has statements call something that hangs: as many as
+// may run do, another gives up when its caller does.
+func TestTrialsOnOneMessageTakeTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release, running := make(chan struct{}), 0
+		w := New(Config{Call: func(iotsql.Call) (json.RawMessage, error) {
+			running++ // of one goroutine at a time: the others are at rest when it begins
+			<-release
+			return json.RawMessage(`1`), nil
+		}})
+		hang := iot.Trial{SQL: "SELECT get_registry_data('DescribeThing', 't', 'arn:aws:iam::123456789012:role/r') AS x FROM 'a'", Version: "2016-03-23"}
+		for range maxBusy {
+			go func() { _, _ = w.Try(t.Context(), hang, message("a", "{}")) }()
+			synctest.Wait()
+		}
+		if running != maxBusy {
+			t.Fatalf("%d trials run", running)
+		}
+		_, err := w.Try(t.Context(), trial("SELECT * FROM 'a'"), message("a", "{}"))
+		if !errors.Is(err, iot.ErrOverloaded) {
+			t.Errorf("one more: %v", err)
+		}
+		close(release)
+		synctest.Wait()
+		if got, err := w.Try(t.Context(), trial("SELECT * FROM 'a'"), message("a", "{}")); err != nil || !got.Fired {
+			t.Errorf("after them: %+v, %v", got, err)
 		}
 	})
 }

@@ -29,8 +29,9 @@ type Readings interface {
 	History(ctx context.Context, q iot.HistoryQuery) ([]iot.Reading, error)
 }
 
-// maxBusy is how many trials on many messages run at once, and patience how long
-// another one waits for its turn.
+// maxBusy is how many trials on one message run at once, and as many on many, and
+// patience how long another one waits for its turn: anybody who looks may try
+// statements, and those of rules are to go on.
 const (
 	maxBusy  = 4
 	patience = 10 * time.Second
@@ -40,7 +41,8 @@ const (
 type Workbench struct {
 	cfg    Config
 	recent *recent
-	busy   chan struct{} // holds one for each trial on many messages
+	single chan struct{} // holds one for each trial on one message under way
+	busy   chan struct{} // and for each on many
 }
 
 // New returns a Workbench that has seen no message yet.
@@ -48,7 +50,7 @@ func New(cfg Config) *Workbench {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Workbench{cfg: cfg, recent: newRecent(cfg.Now), busy: make(chan struct{}, maxBusy)}
+	return &Workbench{cfg: cfg, recent: newRecent(cfg.Now), single: make(chan struct{}, maxBusy), busy: make(chan struct{}, maxBusy)}
 }
 
 // WithoutCalls returns the same workbench for those who may not read what
@@ -70,13 +72,13 @@ func (w *Workbench) Pass(m *iot.Message) { w.recent.pass(m) }
 // Not every message is kept, see [MaxKept]: of very many a second a sample.
 func (w *Workbench) Recent(filter string, n int) []*iot.Message { return w.recent.matching(filter, n) }
 
-// begin waits for the turn of a trial on many messages, and returns what ends it.
-func (w *Workbench) begin(ctx context.Context) (end func(), err error) {
+// begin waits for the turn of a trial, and returns what ends it.
+func begin(ctx context.Context, turns chan struct{}) (end func(), err error) {
 	ctx, stop := context.WithTimeout(ctx, patience)
 	defer stop()
 	select {
-	case w.busy <- struct{}{}:
-		return func() { <-w.busy }, nil
+	case turns <- struct{}{}:
+		return func() { <-turns }, nil
 	case <-ctx.Done():
 		return nil, fmt.Errorf("%d other trials are running, try again later: %w", maxBusy, iot.ErrOverloaded)
 	}
