@@ -98,6 +98,8 @@ func (t *target) listRules(c *cobra.Command) error {
 		}
 		state := "enabled"
 		switch {
+		case r.Broken:
+			state = "broken"
 		case !r.Enabled:
 			state = "disabled"
 		case !r.Permission:

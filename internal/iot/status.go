@@ -8,6 +8,7 @@ type RuleStatus struct {
 	Name       string   `json:"name"`
 	SQL        string   `json:"sql"`
 	Enabled    bool     `json:"enabled"`
+	Broken     bool     `json:"broken,omitempty"` // it does not compile: LastError says why
 	Permission bool     `json:"permission"` // every function it invokes lets it
 	Actions    []string `json:"actions"`    // kind and target
 	Matched    uint64   `json:"matched"`    // messages on its topic

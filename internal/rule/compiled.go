@@ -25,10 +25,18 @@ type compiled struct {
 	// process: the rule is recorded, and evaluated from the outbox.
 	callsOut bool
 	counters *counters
+	// broken is why a stored rule did not compile; it has no statement and no actions,
+	// and messages do not meet it.
+	broken error
 }
 
 // filter is the topic filter of the rule's FROM; "" when it has none.
-func (c *compiled) filter() string { return c.statement.Filter() }
+func (c *compiled) filter() string {
+	if c.broken != nil {
+		return ""
+	}
+	return c.statement.Filter()
+}
 
 // meets reports whether the rule is to be evaluated on a message.
 func (c *compiled) meets(m *iot.Message) bool {

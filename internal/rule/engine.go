@@ -83,8 +83,9 @@ type Engine struct {
 	traces  traces
 }
 
-// New loads and compiles the stored rules. A stored rule that no longer compiles
-// is an error that names it.
+// New loads and compiles the stored rules. One that does not compile any more, for
+// this version is stricter than the one that stored it, is not in force: its status
+// and the log say why.
 func New(cfg Config) (*Engine, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -100,7 +101,9 @@ func New(cfg Config) (*Engine, error) {
 	for _, r := range rules {
 		c, err := e.compile(r)
 		if err != nil {
-			return nil, fmt.Errorf("stored rule %q: %w", r.Name, err)
+			cfg.Log.Error("a stored rule is not in force: replace or delete it", "rule", r.Name, "sql", r.SQL, "err", err)
+			e.byName[r.Name] = &compiled{rule: r, broken: err, counters: newCounters()}
+			continue
 		}
 		e.byName[r.Name] = c
 		e.current.change(nil, c)

@@ -130,3 +130,41 @@ func TestStoredRulesAreNotCheckedAgain(t *testing.T) {
 		t.Errorf("replaced with %v", err)
 	}
 }
+
+func TestStoredRuleThatDoesNotCompileIsNotInForce(t *testing.T) {
+	store := memory{
+		"Old":  {Name: "Old", SQL: "SELECT frobnicate(a) FROM 'a'", Actions: []iot.Action{republishTo("b")}},
+		"Good": {Name: "Good", SQL: "SELECT * FROM 'a'", Actions: []iot.Action{republishTo("b")}},
+	}
+	e, err := New(Config{Account: account, Store: store, Functions: functions{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if effects := e.Evaluate(nil, message("a", `{}`)); len(effects) != 1 {
+		t.Errorf("effects %+v", effects)
+	}
+	m := message("a", `{}`)
+	m.Rule = "Old"
+	if effects := e.Evaluate(nil, m); len(effects) != 0 {
+		t.Errorf("by its name: effects %+v", effects)
+	}
+	for _, s := range e.Statuses() {
+		if s.Broken != (s.Name == "Old") || s.Broken && !strings.Contains(s.LastError, "frobnicate") {
+			t.Errorf("status %+v", s)
+		}
+	}
+	if err := e.SetDisabled("Old", true); !errors.Is(err, iot.ErrInvalid) {
+		t.Errorf("disabled with %v", err)
+	}
+	mended := store["Old"]
+	mended.SQL = "SELECT a FROM 'a'"
+	if err := e.Replace(mended); err != nil {
+		t.Fatal(err)
+	}
+	if effects := e.Evaluate(nil, message("a", `{}`)); len(effects) != 2 {
+		t.Errorf("once mended: effects %+v", effects)
+	}
+	if err := e.Delete("Old"); err != nil {
+		t.Error(err)
+	}
+}

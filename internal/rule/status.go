@@ -107,6 +107,9 @@ func (e *Engine) status(c *compiled) iot.RuleStatus {
 	c.counters.mu.Lock()
 	s.LastError = c.counters.lastError
 	c.counters.mu.Unlock()
+	if c.broken != nil {
+		s.Broken, s.LastError = true, "not in force: "+c.broken.Error()
+	}
 	for i, a := range c.actions {
 		target := a.target()
 		if l, ok := a.(*lambdaAction); ok && l.function != "" {

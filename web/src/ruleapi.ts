@@ -9,6 +9,8 @@ export interface Rule {
   readonly sql: string;
   readonly enabled: boolean;
   readonly permission: boolean;
+  /** It was stored by an earlier version and does not compile: lastError says why. */
+  readonly broken?: boolean;
   readonly actions: readonly string[];
   readonly matched: number;
   readonly fired: number;

@@ -8,6 +8,7 @@ import { command, failure, glyph } from "../parts";
 import { enableRule, type Rule } from "../ruleapi";
 
 export function ruleState(rule: Rule): Child[] {
+  if (rule.broken) return [glyph("alarm"), h("span", {}, "broken: an earlier version stored it, and it does not compile any more")];
   if (!rule.enabled) return [glyph("never"), h("span", {}, "disabled: it does not fire")];
   if (!rule.permission) return [glyph("alarm"), h("span", {}, "enabled, but without permission: its function is not invoked")];
   return [glyph("online"), h("span", {}, "enabled")];
