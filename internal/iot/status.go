@@ -9,11 +9,11 @@ type RuleStatus struct {
 	SQL        string   `json:"sql"`
 	Enabled    bool     `json:"enabled"`
 	Broken     bool     `json:"broken,omitempty"` // it does not compile: LastError says why
-	Permission bool     `json:"permission"` // every function it invokes lets it
-	Actions    []string `json:"actions"`    // kind and target
-	Matched    uint64   `json:"matched"`    // messages on its topic
-	Fired      uint64   `json:"fired"`      // of which the statement selected and an action took
-	Failed     uint64   `json:"failed"`     // actions that failed
+	Permission bool     `json:"permission"`       // every function it invokes lets it
+	Actions    []string `json:"actions"`          // kind and target
+	Matched    uint64   `json:"matched"`          // messages on its topic
+	Fired      uint64   `json:"fired"`            // of which the statement selected and an action took
+	Failed     uint64   `json:"failed"`           // actions that failed
 	LastError  string   `json:"lastError"`
 }
 
