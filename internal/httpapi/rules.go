@@ -68,8 +68,8 @@ func (in *ruleDefinition) rule() (iot.Rule, error) {
 	}, nil
 }
 
-// serveRule answers a rule's definition, as POST takes it. The headers of its
-// requests, which may hold secrets, are shown to the operator only.
+// serveRule answers a rule's definition, as POST takes it. The headers and queries of
+// its requests, which may hold secrets, are shown to the operator only.
 func (a *API) serveRule(w http.ResponseWriter, r *http.Request) {
 	rule, err := a.cfg.Rules.Rule(r.PathValue("name"))
 	if err != nil {
@@ -77,7 +77,7 @@ func (a *API) serveRule(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !a.Operator(r) {
-		rule = withoutHeaders(rule)
+		rule = withoutSecrets(rule)
 	}
 	writeJSON(w, http.StatusOK, ruleDefinition{
 		RuleName: rule.Name, SQL: rule.SQL, AWSIoTSQLVersion: rule.SQLVersion, Description: rule.Description,
@@ -85,16 +85,20 @@ func (a *API) serveRule(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// withoutHeaders returns the rule with the values of its http actions' headers hidden.
-func withoutHeaders(rule iot.Rule) iot.Rule {
+// withoutSecrets returns the rule with the values of its http actions' headers and the
+// queries of their URLs hidden.
+func withoutSecrets(rule iot.Rule) iot.Rule {
 	hide := func(a iot.Action) iot.Action {
 		var config map[string]json.RawMessage
 		if a.Kind != "http" || json.Unmarshal(a.Config, &config) != nil {
 			return a
 		}
-		for member, list := range config {
-			if strings.EqualFold(member, "headers") { // a rule's configuration is read in any case
-				config[member] = hiddenHeaders(list)
+		for member, value := range config {
+			switch strings.ToLower(member) { // a rule's configuration is read in any case
+			case "headers":
+				config[member] = hiddenHeaders(value)
+			case "url", "confirmationurl":
+				config[member] = hiddenQuery(value)
 			}
 		}
 		a.Config, _ = json.Marshal(config)
@@ -109,6 +113,19 @@ func withoutHeaders(rule iot.Rule) iot.Rule {
 		rule.ErrorAction = &hidden
 	}
 	return rule
+}
+
+// hiddenQuery returns a URL without what its query says.
+func hiddenQuery(url json.RawMessage) json.RawMessage {
+	var text string
+	if json.Unmarshal(url, &text) != nil {
+		return json.RawMessage(`"(hidden)"`)
+	}
+	if path, _, queried := strings.Cut(text, "?"); queried {
+		text = path + "?(hidden)"
+	}
+	hidden, _ := json.Marshal(text) // texts always encode
+	return hidden
 }
 
 // hiddenHeaders returns a list of headers without their values.

@@ -166,8 +166,8 @@ func TestHeadersAreHiddenHoweverTheyAreSpelt(t *testing.T) {
 	}
 }
 
-func TestOnlyTheOperatorSeesTheHeadersOfRequests(t *testing.T) {
-	post := iot.Action{Kind: "http", Config: json.RawMessage(`{"headers":[{"key":"Authorization","value":"Bearer s3cret"}],"url":"https://h/"}`)}
+func TestOnlyTheOperatorSeesTheSecretsOfRequests(t *testing.T) {
+	post := iot.Action{Kind: "http", Config: json.RawMessage(`{"headers":[{"key":"Authorization","value":"Bearer s3cret"}],"URL":"https://h/?key=s3cret"}`)}
 	all := rules{"R": {Name: "R", Actions: []iot.Action{post}, ErrorAction: &post}}
 	letter := iot.DeadEntry{ID: 1, DeadLetter: iot.DeadLetter{Outbox: "http/R/0", Body: []byte("Bearer s3cret")}}
 	a := serve(t, newWorld(), func(c *Config) { c.Rules, c.DeadLetters = all, httpLetter{new(letters), letter} })

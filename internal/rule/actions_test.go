@@ -241,6 +241,13 @@ func TestRepublishWithHeaders(t *testing.T) {
 	}
 }
 
+func TestTargetsShowNoQuery(t *testing.T) {
+	_, task := recorded(t, "SELECT * FROM 'in/#'", "http", `{"url":"https://h/p?key=s3cret"}`, `{}`)
+	if task.Target != "https://h/p" || !strings.Contains(string(task.Request), "https://h/p?key=s3cret") {
+		t.Errorf("target %s of %s", task.Target, task.Request)
+	}
+}
+
 func TestLambdaWithATemplate(t *testing.T) {
 	e := newEngine(t, functions{evaluate: stores}, nil)
 	arn := account.ARN("lambda", "function:${f}")

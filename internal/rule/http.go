@@ -58,7 +58,8 @@ func compileHTTP(b *builder, config json.RawMessage) (action, error) {
 	if c.EnableBatching || c.BatchConfig != nil {
 		return nil, fmt.Errorf("enableBatching and batchConfig: %w", iot.ErrUnsupported)
 	}
-	a := &httpAction{external: b.external(iot.HTTPOutbox, "HttpAction", c.URL)}
+	shown, _, _ := strings.Cut(c.URL, "?") // a query may hold a secret, and traces show the target
+	a := &httpAction{external: b.external(iot.HTTPOutbox, "HttpAction", shown)}
 	var err error
 	if a.url, err = b.url("url", c.URL); err != nil {
 		return nil, err
