@@ -162,20 +162,33 @@ func (d *doctor) rules(ctx context.Context) []finding {
 	return findings
 }
 
+// lambdaOf is the first function that a rule's actions invoke.
+func lambdaOf(actions []string) string {
+	for _, a := range actions {
+		if function, ok := strings.CutPrefix(a, "lambda "); ok {
+			return function
+		}
+	}
+	return "FUNCTION"
+}
+
 func (d *doctor) rule(r iot.RuleStatus) []finding {
 	var findings []finding
+	if r.Broken {
+		return []finding{{bad, "rule", r.Name + " is " + r.LastError, "replace it, or: fieldline rule delete " + r.Name}}
+	}
 	if !r.Enabled {
 		findings = append(findings, finding{bad, "rule", r.Name + " is disabled", "fieldline rule enable " + r.Name})
 	}
 	if !r.Permission {
-		function := strings.TrimPrefix(r.Actions[0], "lambda ")
+		function := lambdaOf(r.Actions)
 		findings = append(findings, finding{
 			bad, "permission", r.Name + " may not invoke " + function,
 			fmt.Sprintf("aws lambda add-permission --function-name %s --statement-id iot-invoke --action lambda:InvokeFunction --principal iot.amazonaws.com --source-arn arn:aws:iot:%s:%s:rule/%s", function, d.status.Region, d.status.Account, r.Name),
 		})
 	}
 	if findings == nil && r.Failed > 0 {
-		findings = append(findings, finding{note, "rule", fmt.Sprintf("%s failed %d times; last: %s", r.Name, r.Failed, r.LastError), "fieldline logs ProcessIoTData"})
+		findings = append(findings, finding{note, "rule", fmt.Sprintf("%s failed %d times; last: %s", r.Name, r.Failed, r.LastError), "fieldline rule trace " + r.Name})
 	}
 	if findings == nil {
 		findings = append(findings, finding{good, "rule", fmt.Sprintf("%s fired for %d of %d messages on its topic", r.Name, r.Fired, r.Matched), ""})

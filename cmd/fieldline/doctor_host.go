@@ -131,7 +131,7 @@ func (d *doctor) deadLetters(ctx context.Context) []finding {
 		return []finding{{good, "dead-letter", "empty", ""}}
 	}
 	last := letters[len(letters)-1]
-	return []finding{{note, "dead-letter", fmt.Sprintf("%d messages were refused; on %s: %s", len(letters), last.Topic, last.Reason), "fieldline dead-letter list"}}
+	return []finding{{note, "dead-letter", fmt.Sprintf("%d could not be done; the last, of a message on %s: %s", len(letters), last.Topic, last.Reason), "fieldline dead-letter list"}}
 }
 
 // functionLogs looks for failures in the functions' logs (guide: use the logs of
