@@ -156,12 +156,13 @@ func (w *world) publish(m *iot.Message) {
 	w.must(w.ingest.Publish(ctx, m))
 }
 
-// settle waits until what has been acknowledged is on its way to those who had
-// subscribed: the acknowledgement goes first. Who subscribes from then on does not
-// get it as a live message.
+// settle waits until what has been committed and acknowledged is on its way to those
+// who had subscribed: the acknowledgement goes first. Who subscribes from then on does
+// not get it as a live message. What needed no commit, as a message that is not
+// retained, is on its way when its sender's next packet is answered.
 func (w *world) settle() {
 	w.t.Helper()
-	w.publish(&iot.Message{Topic: "settle", Retain: true})
+	w.publish(&iot.Message{Topic: "$SYS/settle", Retain: true})
 }
 
 // gone waits until the broker has noticed that a client is not connected.
